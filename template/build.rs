@@ -1,0 +1,68 @@
+//! Stamps the build: a fingerprint of what pages are made of, the commit, the time, the compiler.
+
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+/// A change in any of these may change what a page looks like.
+const SOURCES: [&str; 4] = ["src", "templates", "assets", "Cargo.lock"];
+
+fn main() {
+    println!("cargo::rerun-if-env-changed=SOURCE_DATE_EPOCH");
+    println!("cargo::rerun-if-env-changed=GIT_COMMIT");
+    let mut files = BTreeSet::new();
+    for source in SOURCES {
+        if Path::new(source).exists() {
+            println!("cargo::rerun-if-changed={source}");
+            collect(Path::new(source), &mut files);
+        }
+    }
+    let mut hasher = DefaultHasher::new();
+    for file in files {
+        file.hash(&mut hasher);
+        fs::read(&file).unwrap_or_default().hash(&mut hasher);
+    }
+    stamp("BUILD_FINGERPRINT", &format!("{:016x}", hasher.finish()));
+
+    let rustc = env::var("RUSTC").unwrap_or_else(|_| "rustc".into());
+    stamp("BUILD_RUSTC", &output(&rustc, &["--version"]));
+    let commit = env::var("GIT_COMMIT")
+        .unwrap_or_else(|_| output("git", &["rev-parse", "--short=12", "HEAD"]));
+    stamp("BUILD_COMMIT", &commit);
+    // https://reproducible-builds.org/specs/source-date-epoch/
+    let time = env::var("SOURCE_DATE_EPOCH").map(|seconds| format!("@{seconds}"));
+    let time = time.as_deref().unwrap_or("now");
+    stamp(
+        "BUILD_TIME",
+        &output("date", &["-u", "-d", time, "+%Y-%m-%dT%H:%M:%SZ"]),
+    );
+}
+
+fn collect(path: &Path, files: &mut BTreeSet<PathBuf>) {
+    let Ok(folder) = fs::read_dir(path) else {
+        files.insert(path.to_owned());
+        return;
+    };
+    for entry in folder.flatten() {
+        collect(&entry.path(), files);
+    }
+}
+
+/// What the command prints, or `unknown` where it does not exist.
+fn output(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output().ok();
+    let text = output
+        .filter(|output| output.status.success())
+        .map(|output| output.stdout);
+    let text = String::from_utf8(text.unwrap_or_default()).unwrap_or_default();
+    match text.trim() {
+        "" => "unknown".into(),
+        text => text.into(),
+    }
+}
+
+fn stamp(name: &str, value: &str) {
+    println!("cargo::rustc-env={name}={value}");
+}

@@ -1,0 +1,216 @@
+//! The composition root: every component is listed here, and nothing else knows them all.{% capture body %}
+
+use std::time::Duration;
+
+use axum::Router;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_swagger_ui::SwaggerUi;
+
+use crate::component::{Component, Health, Probe, Route, Routes, Samples, Task};
+use crate::http::Listeners;
+use crate::http::problem::Presentation;
+use crate::platform::Platform;
+use crate::telemetry::Exporter;
+use crate::{handlers, http, infra, telemetry};
+
+/// How long background tasks may take to stop.
+const TASK_GRACE: Duration = Duration::from_secs(10);
+
+/// What this service consists of.
+fn components(platform: &Platform, exporter: Exporter) -> Vec<Component> {
+    let articles = infra::articles::service(platform);
+    vec![
+        stores(platform),
+        handlers::operator::component(exporter, platform),
+        handlers::articles::component(articles.clone()), //~{% if frontend == "pages" %}
+        crate::features::pages::component(),
+        crate::features::pages::articles::component(articles.clone(), platform), //~{% endif %}
+    ]
+}
+
+/// The health and the housekeeping of the database, the cache and the event bus.
+fn stores(platform: &Platform) -> Component {
+    let (database, cache) = (platform.database.clone(), platform.cache.clone());
+    let database_probe = Probe::new("database", move || {
+        let database = database.clone();
+        async move { database.ping().await.map_or(Health::Error, |()| Health::Ok) }
+    });
+    let cache_probe = Probe::new("cache_l2", move || {
+        let health = if cache.has_disk() {
+            Health::Ok
+        } else {
+            Health::Degraded
+        };
+        async move { health }
+    });
+    let sweep = platform
+        .cache
+        .clone()
+        .sweep_until(platform.stop_tasks.clone());
+    let count = telemetry::count_events(platform.events.subscribe(), platform.stop_tasks.clone());
+    Component {
+        name: "stores",
+        probes: vec![database_probe, cache_probe],
+        tasks: vec![
+            Task::new("cache sweep", sweep),
+            Task::new("event counter", count),
+        ],
+        ..Component::default()
+    }
+}
+
+/// The assembled service.
+pub struct App {
+    platform: Platform,
+    public: Router,
+    operator: Router,
+    routes: Vec<Route>,
+    document: OpenApi,
+    tasks: Vec<Task>,
+    samples: Vec<Samples>,
+}
+
+impl App {
+    #[must_use]
+    pub fn new(platform: Platform, exporter: Exporter) -> Self {
+        let mut api = OpenApiRouter::new();
+        let (mut pages, mut operator) = (Routes::new(), Routes::new());
+        let (mut probes, mut tasks, mut samples) = (Vec::new(), Vec::new(), Vec::new());
+        let mut presentation = Presentation {
+            page: None,
+            development: platform.settings.environment.is_development(),
+        };
+        for component in components(&platform, exporter) {
+            tracing::debug!(component = component.name, "assembled");
+            api = api.merge(component.api);
+            pages = pages.merge(component.pages);
+            operator = operator.merge(component.operator);
+            tasks.extend(component.tasks);
+            probes.extend(component.probes);
+            samples.extend(component.samples);
+            presentation.page = component.error_page.or(presentation.page);
+        }
+        pages = pages.merge(handlers::system::routes(probes, platform.shutdown.clone()));
+
+        let (api, document) = OpenApiRouter::with_openapi(base_document())
+            .nest("/api/v1", api)
+            .split_for_parts();
+        let viewer = SwaggerUi::new("/api/docs").url("/api/openapi.json", document.clone());
+        let (pages, mut routes) = pages.into_parts();
+        routes.extend(documented_routes(&document));
+        routes.sort();
+        let public = pages.merge(api).merge(viewer);
+        Self {
+            public: http::around(public, &platform.settings.server, presentation),
+            operator: operator.into_parts().0,
+            platform,
+            routes,
+            document,
+            tasks,
+            samples,
+        }
+    }
+
+    /// Every route of the public listener, by path.
+    #[must_use]
+    pub fn routes(&self) -> &[Route] {
+        &self.routes
+    }
+
+    #[must_use]
+    pub fn document(&self) -> &OpenApi {
+        &self.document
+    }
+
+    /// Cancel it to stop [`App::run`].
+    #[must_use]
+    pub fn shutdown(&self) -> CancellationToken {
+        self.platform.shutdown.clone()
+    }
+
+    /// Adds the sample data of every component and says how much that was.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn add_samples(self) -> anyhow::Result<usize> {
+        let mut added = 0;
+        for samples in self.samples {
+            added += samples.await?;
+        }
+        self.platform.close().await;
+        Ok(added)
+    }
+
+    /// Serves until the shutdown token is cancelled, then stops in order: no new requests, the ones in flight to
+    /// their end, tasks, stores; the operator's listener last, so that it can be watched.
+    pub async fn run(self, listeners: Listeners) {
+        let settings = self.platform.settings.server.clone();
+        let tasks = TaskTracker::new();
+        for task in self.tasks {
+            tasks.spawn(task.run);
+        }
+        let stop_operator = CancellationToken::new();
+        let operator = http::serve(
+            listeners.operator,
+            self.operator,
+            settings.clone(),
+            stop_operator.clone(),
+        );
+        let operator = tokio::spawn(operator);
+
+        http::serve(
+            listeners.public,
+            self.public,
+            settings,
+            self.platform.shutdown.clone(),
+        )
+        .await;
+
+        self.platform.stop_tasks.cancel();
+        tasks.close();
+        if tokio::time::timeout(TASK_GRACE, tasks.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(left = tasks.len(), "background tasks did not stop in time");
+        }
+        self.platform.close().await;
+        stop_operator.cancel();
+        if let Err(error) = operator.await {
+            tracing::error!(%error, "the operator listener failed");
+        }
+    }
+}
+
+/// The document before any component has added to it.
+fn base_document() -> OpenApi {
+    OpenApiBuilder::new()
+        .info(InfoBuilder::new().title("HTTP API").version("1").build())
+        .build()
+}
+
+fn documented_routes(document: &OpenApi) -> Vec<Route> {
+    let mut routes = Vec::new();
+    for (path, item) in &document.paths.paths {
+        let operations = [
+            ("GET", &item.get),
+            ("POST", &item.post),
+            ("PUT", &item.put),
+            ("PATCH", &item.patch),
+            ("DELETE", &item.delete),
+        ];
+        for (method, operation) in operations {
+            if let Some(operation) = operation {
+                routes.push(Route {
+                    path: path.clone(),
+                    method: method.to_owned(),
+                    handler: operation.operation_id.clone().unwrap_or_default(),
+                });
+            }
+        }
+    }
+    routes
+} //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

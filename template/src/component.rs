@@ -1,0 +1,153 @@
+//! What one slice of the service contributes. A component is a value: build it, list it in `app.rs`, done.
+
+use std::any::type_name;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::handler::Handler;
+use axum::routing::get;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::http::problem::ErrorPage;
+
+#[derive(Default)]
+pub struct Component {
+    pub name: &'static str,
+    /// JSON routes, documented in the OpenAPI document. Mounted under `/api/v1`.
+    pub api: OpenApiRouter,
+    /// Everything else visitors see.
+    pub pages: Routes,
+    /// What operators see, on a listener of its own.
+    pub operator: Routes,
+    /// Runs beside the server until the shutdown token is cancelled.
+    pub tasks: Vec<Task>,
+    /// What `/health` asks.
+    pub probes: Vec<Probe>,
+    /// Adds sample data; run by the subcommand `seed`.
+    pub samples: Option<Samples>,
+    /// The form in which browsers see errors. The last component that has one decides.
+    pub error_page: Option<ErrorPage>,
+}
+
+/// Answers with how many things were added; a second run adds nothing.
+pub type Samples = Pin<Box<dyn Future<Output = anyhow::Result<usize>> + Send>>;
+
+/// A background task.
+pub struct Task {
+    pub name: &'static str,
+    pub run: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+impl Task {
+    pub fn new(name: &'static str, run: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self {
+            name,
+            run: Box::pin(run),
+        }
+    }
+}
+
+/// What a part of the service says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Health {
+    Ok,
+    /// It works, with less comfort: the service stays ready.
+    Degraded,
+    /// It does not work, and the service not without it.
+    Error,
+}
+
+type Check = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Health> + Send>> + Send + Sync>;
+
+/// A named question to a part of the service.
+#[derive(Clone)]
+pub struct Probe {
+    pub name: &'static str,
+    pub check: Check,
+}
+
+impl Probe {
+    pub fn new<F>(name: &'static str, check: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Health> + Send + 'static,
+    {
+        Self {
+            name,
+            check: Arc::new(move || Box::pin(check())),
+        }
+    }
+}
+
+/// One line of `routes`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Route {
+    pub path: String,
+    pub method: String,
+    pub handler: String,
+}
+
+/// A router that remembers its routes, which axum's own does not.
+pub struct Routes<S = ()> {
+    router: Router<S>,
+    table: Vec<Route>,
+}
+
+impl<S: Clone + Send + Sync + 'static> Default for Routes<S> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<S: Clone + Send + Sync + 'static> Routes<S> {
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            router: Router::new(),
+            table: Vec::new(),
+        }
+    }
+
+    #[must_use]
+    pub fn get<H, T>(mut self, path: &str, handler: H) -> Self
+    where
+        H: Handler<T, S>,
+        T: 'static,
+    {
+        self.table.push(Route {
+            path: path.to_owned(),
+            method: "GET".to_owned(),
+            handler: handler_name::<H>(),
+        });
+        self.router = self.router.route(path, get(handler));
+        self
+    }
+
+    #[must_use]
+    pub fn merge(mut self, other: Self) -> Self {
+        self.table.extend(other.table);
+        self.router = self.router.merge(other.router);
+        self
+    }
+
+    /// Gives every handler its state.
+    #[must_use]
+    pub fn with_state(self, state: S) -> Routes {
+        Routes {
+            router: self.router.with_state(state),
+            table: self.table,
+        }
+    }
+
+    pub fn into_parts(self) -> (Router<S>, Vec<Route>) {
+        (self.router, self.table)
+    }
+}
+
+/// `handlers::articles::list` of the function's full path.
+fn handler_name<H>() -> String {
+    let name = type_name::<H>();
+    name.split_once("::")
+        .map_or(name, |(_, rest)| rest)
+        .to_owned()
+}

@@ -1,0 +1,248 @@
+//! Articles as pages: the list at `/`, each one at `/articles/{slug}`.
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::request::Parts;
+use axum::response::Response;
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::Deserialize;
+
+use super::Head;
+use crate::component::{Component, Routes};
+use crate::domain::articles::{
+    Article, ArticleQuery, ArticleService, Cursor, Slice, Slug, Sort, Tag,
+};
+use crate::http::extract::{Path, Query};
+use crate::http::page_cache::{Page, PageCache};
+use crate::http::{Kind, Problem};
+use crate::infra::articles::{LIST_TAG, article_tag};
+use crate::infra::cache::Loaded;
+use crate::platform::Platform;
+
+/// Articles on one page of the list.
+const PER_PAGE: u8 = 20;
+
+#[must_use]
+pub fn component(articles: ArticleService, platform: &Platform) -> Component {
+    let pages = PageCache::new(&platform.cache, platform.clock.clone());
+    let pages = Routes::new()
+        .get("/", list)
+        .get("/articles/{slug}", show)
+        .with_state(ArticlePages { articles, pages });
+    Component {
+        name: "article pages",
+        pages,
+        ..Component::default()
+    }
+}
+
+#[derive(Clone)]
+struct ArticlePages {
+    articles: ArticleService,
+    pages: PageCache,
+}
+
+#[derive(Deserialize)]
+struct ListParams {
+    tag: Option<String>,
+    /// The slug of the last article of the page before. A slug, because pages are cached by address and slugs are few.
+    after: Option<String>,
+}
+
+/// The published articles, newest first; with `tag` those that carry it.
+async fn list(
+    State(ArticlePages { articles, pages }): State<ArticlePages>,
+    Query(params): Query<ListParams>,
+    request: Parts,
+) -> Result<Response, Problem> {
+    let tag = params
+        .tag
+        .as_deref()
+        .map(Tag::parse)
+        .transpose()
+        .map_err(no_such_page)?;
+    let after = params
+        .after
+        .as_deref()
+        .map(Slug::parse)
+        .transpose()
+        .map_err(no_such_page)?;
+    let key = list_url(tag.as_ref(), after.as_ref());
+    pages
+        .render(&request, &key, || render_list(&articles, tag, after))
+        .await
+}
+
+async fn show(
+    State(ArticlePages { articles, pages }): State<ArticlePages>,
+    Path(slug): Path<String>,
+    request: Parts,
+) -> Result<Response, Problem> {
+    let slug = Slug::parse(&slug).map_err(no_such_page)?;
+    pages
+        .render(&request, &article_url(&slug), || {
+            render_article(&articles, &slug)
+        })
+        .await
+}
+
+async fn render_list(
+    articles: &ArticleService,
+    tag: Option<Tag>,
+    after: Option<Slug>,
+) -> Result<Loaded<Page>, Problem> {
+    let after = match after {
+        Some(slug) => Some(Cursor::of(
+            &articles.get_published(&slug).await?,
+            Sort::Newest,
+        )),
+        None => None,
+    };
+    let query = ArticleQuery {
+        tag,
+        after,
+        ..ArticleQuery::published(PER_PAGE)
+    };
+    let slice = articles.list(&query).await?;
+    // Errors are not kept, so that made-up addresses do not fill the cache.
+    if slice.items.is_empty() && (query.tag.is_some() || query.after.is_some()) {
+        return Err(Problem::new(Kind::NotFound).detail("There are no articles here."));
+    }
+    let page = ListPage::new(&query, &slice)
+        .render()
+        .map_err(cannot_render)?;
+    if slice.items.is_empty() {
+        // The page of a new service; it goes with the first article, whoever adds it.
+        return Ok(Loaded::not_kept(Page::html(page)));
+    }
+    Ok(Loaded::new(Page::html(page)).tag(LIST_TAG))
+}
+
+async fn render_article(articles: &ArticleService, slug: &Slug) -> Result<Loaded<Page>, Problem> {
+    let article = articles.get_published(slug).await?;
+    let page = ArticlePage::new(&article).render().map_err(cannot_render)?;
+    Ok(Loaded::new(Page::html(page)).tag(article_tag(article.id)))
+}
+
+fn no_such_page(_: crate::domain::error::Invalid) -> Problem {
+    Problem::new(Kind::NotFound)
+}
+
+fn cannot_render(error: askama::Error) -> Problem {
+    Problem::new(Kind::Internal).cause(error)
+}
+
+#[derive(Template)]
+#[template(path = "articles/list.html")]
+struct ListPage {
+    head: Head,
+    articles: Vec<Card>,
+    tag: Option<String>,
+    older: Option<String>,
+    newer: Option<String>,
+}
+
+struct Card {
+    url: String,
+    title: String,
+    summary: String,
+    tags: Vec<TagLink>,
+    published: String,
+    published_iso: String,
+}
+
+struct TagLink {
+    name: String,
+    url: String,
+}
+
+impl ListPage {
+    fn new(query: &ArticleQuery, slice: &Slice<Article>) -> Self {
+        let tag = query.tag.as_ref();
+        let title = tag.map_or("Articles".to_owned(), |tag| format!("Articles about {tag}"));
+        let last = slice.items.last().filter(|_| slice.next.is_some());
+        Self {
+            head: Head::new(title.clone(), title),
+            older: last.map(|article| list_url(tag, Some(&article.slug))),
+            newer: query.after.as_ref().map(|_| list_url(tag, None)),
+            tag: tag.map(ToString::to_string),
+            articles: slice.items.iter().map(Card::new).collect(),
+        }
+    }
+}
+
+impl Card {
+    fn new(article: &Article) -> Self {
+        Self {
+            url: article_url(&article.slug),
+            title: article.title.to_string(),
+            summary: article.summary.to_string(),
+            tags: tag_links(article),
+            published: human_date(article.date()),
+            published_iso: iso_date(article.date()),
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "articles/show.html")]
+struct ArticlePage {
+    head: Head,
+    title: String,
+    summary: String,
+    body: String,
+    tags: Vec<TagLink>,
+    published: String,
+    published_iso: String,
+    updated: Option<String>,
+    updated_iso: Option<String>,
+}
+
+impl ArticlePage {
+    fn new(article: &Article) -> Self {
+        // A change on the day of publication is not worth a line.
+        let updated =
+            Some(article.updated_at).filter(|at| at.date_naive() > article.date().date_naive());
+        Self {
+            head: Head::new(article.title.as_str(), article.summary.as_str()),
+            title: article.title.to_string(),
+            summary: article.summary.to_string(),
+            body: article.body.to_html(),
+            tags: tag_links(article),
+            published: human_date(article.date()),
+            published_iso: iso_date(article.date()),
+            updated: updated.map(human_date),
+            updated_iso: updated.map(iso_date),
+        }
+    }
+}
+
+fn tag_links(article: &Article) -> Vec<TagLink> {
+    let link = |tag: &Tag| TagLink {
+        name: tag.to_string(),
+        url: list_url(Some(tag), None),
+    };
+    article.tags.iter().map(link).collect()
+}
+
+/// Slugs and tags need no escaping in a URL.
+fn article_url(slug: &Slug) -> String {
+    format!("/articles/{slug}")
+}
+
+fn list_url(tag: Option<&Tag>, after: Option<&Slug>) -> String {
+    match (tag, after) {
+        (None, None) => "/".to_owned(),
+        (Some(tag), None) => format!("/?tag={tag}"),
+        (None, Some(after)) => format!("/?after={after}"),
+        (Some(tag), Some(after)) => format!("/?tag={tag}&after={after}"),
+    }
+}
+
+fn human_date(date: DateTime<Utc>) -> String {
+    date.format("%-d %B %Y").to_string()
+}
+
+fn iso_date(date: DateTime<Utc>) -> String {
+    date.to_rfc3339_opts(SecondsFormat::Secs, true)
+}

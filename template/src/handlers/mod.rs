@@ -1,0 +1,5 @@
+//! HTTP in, one call of the domain, HTTP out: one file per noun.
+
+pub mod articles;
+pub mod operator;
+pub mod system;

@@ -1,0 +1,34 @@
+//! What operators ask, on a listener of its own: metrics.
+
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+
+use crate::component::{Component, Routes};
+use crate::infra::cache::Store;
+use crate::infra::db::Database;
+use crate::platform::Platform;
+use crate::telemetry::Exporter;
+
+#[must_use]
+pub fn component(exporter: Exporter, platform: &Platform) -> Component {
+    let state = (exporter, platform.database.clone(), platform.cache.clone());
+    let operator = Routes::new().get("/metrics", metrics).with_state(state);
+    Component {
+        name: "operator",
+        operator,
+        ..Component::default()
+    }
+}
+
+/// For Prometheus. What is a level and not a count is read at this moment.
+async fn metrics(
+    State((exporter, database, cache)): State<(Exporter, Database, Store)>,
+) -> impl IntoResponse {
+    database.record_connections();
+    cache.record_sizes();
+    (
+        [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
+        exporter.render(),
+    )
+}

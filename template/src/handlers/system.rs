@@ -1,0 +1,125 @@
+//! What the service says about itself: health, build, the API's index and documentation.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CACHE_CONTROL;
+use axum::response::IntoResponse;
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use crate::component::{Health, Probe, Routes};
+use crate::telemetry::{BuildInfo, build_info};
+
+/// Routes that need to know all components, and so are added last.
+#[must_use]
+pub fn routes(probes: Vec<Probe>, shutdown: CancellationToken) -> Routes {
+    let health = Routes::new()
+        .get("/health", health)
+        .get("/health/ready", ready)
+        .with_state(Checks { probes, shutdown });
+    Routes::new()
+        .get("/api", index)
+        .get("/health/live", live)
+        .get("/health/build", build)
+        .merge(health)
+}
+
+#[derive(Clone)]
+struct Checks {
+    probes: Vec<Probe>,
+    shutdown: CancellationToken,
+}
+
+#[derive(Serialize)]
+struct Report {
+    status: &'static str,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    checks: BTreeMap<&'static str, &'static str>,
+}
+
+/// Asks every probe.
+async fn health(State(Checks { probes, .. }): State<Checks>) -> impl IntoResponse {
+    let mut checks = BTreeMap::new();
+    let mut worst = Health::Ok;
+    for probe in probes {
+        let health = (probe.check)().await;
+        worst = worst.max(health);
+        checks.insert(probe.name, name(health));
+    }
+    let code = if worst == Health::Error {
+        StatusCode::SERVICE_UNAVAILABLE
+    } else {
+        StatusCode::OK
+    };
+    (
+        code,
+        [(CACHE_CONTROL, "no-store")],
+        Json(Report {
+            status: name(worst),
+            checks,
+        }),
+    )
+}
+
+fn name(health: Health) -> &'static str {
+    match health {
+        Health::Ok => "ok",
+        Health::Degraded => "degraded",
+        Health::Error => "error",
+    }
+}
+
+/// Whether to send requests here: not any more once the service is stopping.
+async fn ready(State(Checks { shutdown, .. }): State<Checks>) -> impl IntoResponse {
+    let (code, status) = if shutdown.is_cancelled() {
+        (StatusCode::SERVICE_UNAVAILABLE, "draining")
+    } else {
+        (StatusCode::OK, "ok")
+    };
+    (
+        code,
+        [(CACHE_CONTROL, "no-store")],
+        Json(Report {
+            status,
+            checks: BTreeMap::new(),
+        }),
+    )
+}
+
+/// Whether the process answers at all; restart it if not.
+async fn live() -> impl IntoResponse {
+    (
+        [(CACHE_CONTROL, "no-store")],
+        Json(Report {
+            status: "ok",
+            checks: BTreeMap::new(),
+        }),
+    )
+}
+
+async fn build() -> Json<BuildInfo> {
+    Json(build_info())
+}
+
+#[derive(Serialize)]
+struct Index {
+    name: &'static str,
+    version: &'static str,
+    documentation: &'static str,
+    openapi: &'static str,
+    health: &'static str,
+}
+
+/// Where to go from here.
+pub async fn index() -> impl IntoResponse {
+    Json(Index {
+        name: env!("CARGO_PKG_NAME"),
+        version: build_info().version,
+        documentation: "/api/docs",
+        openapi: "/api/openapi.json",
+        health: "/health",
+    })
+}

@@ -1,0 +1,169 @@
+//! Extractors whose rejections are problems: JSON bodies, queries, paths, `If-Match`.
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::header::{CONTENT_TYPE, IF_MATCH};
+use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
+use validator::{Validate, ValidationErrors, ValidationErrorsKind};
+
+use super::problem::{FieldError, Kind, Problem};
+
+/// A JSON body whose shape has been checked: every wrong field is reported at once.
+pub struct Json<T>(pub T);
+
+impl<T, S> FromRequest<S> for Json<T>
+where
+    T: DeserializeOwned + Validate,
+    S: Send + Sync,
+{
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        if !is_json(&request) {
+            return Err(Problem::new(Kind::UnsupportedMediaType)
+                .detail("Send the body as application/json."));
+        }
+        let body = Bytes::from_request(request, state)
+            .await
+            .map_err(|rejection| {
+                let kind = match rejection.status() {
+                    status if status == Kind::BodyTooLarge.status() => Kind::BodyTooLarge,
+                    _ => Kind::Malformed,
+                };
+                Problem::new(kind).detail(rejection.body_text())
+            })?;
+        let mut json = serde_json::Deserializer::from_slice(&body);
+        let value: T =
+            serde_path_to_error::deserialize(&mut json).map_err(|error| unreadable(&error))?;
+        json.end()
+            .map_err(|error| Problem::new(Kind::Malformed).detail(error.to_string()))?;
+        value
+            .validate()
+            .map_err(|errors| Problem::invalid(field_errors(&errors)))?;
+        Ok(Self(value))
+    }
+}
+
+fn is_json(request: &Request) -> bool {
+    let content_type = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let essence = content_type
+        .and_then(|value| value.split(';').next())
+        .unwrap_or_default()
+        .trim();
+    essence.eq_ignore_ascii_case("application/json")
+        || essence.to_ascii_lowercase().ends_with("+json")
+}
+
+fn unreadable(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
+    let detail = error.inner().to_string();
+    if !error.inner().is_data() {
+        return Problem::new(Kind::Malformed).detail(detail);
+    }
+    let pointer = error
+        .path()
+        .iter()
+        .fold(String::new(), |pointer, segment| match segment {
+            serde_path_to_error::Segment::Unknown => pointer,
+            segment => format!("{pointer}/{segment}").replace(['[', ']'], ""),
+        });
+    Problem::invalid(vec![FieldError { pointer, detail }])
+}
+
+fn field_errors(errors: &ValidationErrors) -> Vec<FieldError> {
+    let mut found = Vec::new();
+    collect(errors, "", &mut found);
+    found.sort_by(|a, b| a.pointer.cmp(&b.pointer));
+    found
+}
+
+fn collect(errors: &ValidationErrors, prefix: &str, found: &mut Vec<FieldError>) {
+    for (name, kind) in errors.errors() {
+        let pointer = format!("{prefix}/{name}");
+        match kind {
+            ValidationErrorsKind::Field(errors) => {
+                found.extend(errors.iter().map(|error| {
+                    FieldError {
+                        pointer: pointer.clone(),
+                        detail: error
+                            .message
+                            .as_deref()
+                            .unwrap_or("is not valid")
+                            .to_owned(),
+                    }
+                }));
+            }
+            ValidationErrorsKind::Struct(errors) => collect(errors, &pointer, found),
+            ValidationErrorsKind::List(items) => {
+                for (index, errors) in items {
+                    collect(errors, &format!("{pointer}/{index}"), found);
+                }
+            }
+        }
+    }
+}
+
+/// The parameters behind the `?`.
+pub struct Query<T>(pub T);
+
+impl<T, S> FromRequestParts<S> for Query<T>
+where
+    T: DeserializeOwned,
+    S: Send + Sync,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        axum::extract::Query::try_from_uri(&parts.uri)
+            .map(|axum::extract::Query(query)| Self(query))
+            .map_err(|rejection| Problem::new(Kind::Malformed).detail(rejection.body_text()))
+    }
+}
+
+/// The variable parts of the path. One that does not parse names nothing, so the answer is 404.
+pub struct Path<T>(pub T);
+
+impl<T, S> FromRequestParts<S> for Path<T>
+where
+    T: DeserializeOwned + Send,
+    S: Send + Sync,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        axum::extract::Path::from_request_parts(parts, state)
+            .await
+            .map(|axum::extract::Path(path)| Self(path))
+            .map_err(|_| Problem::new(Kind::NotFound))
+    }
+}
+
+/// The version the client saw, from `If-Match` (RFC 9110, section 13.1.1); `None` without the header or with `*`.
+pub struct IfMatch(pub Option<i64>);
+
+impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let Some(header) = parts.headers.get(IF_MATCH) else {
+            return Ok(Self(None));
+        };
+        let tag = header.to_str().unwrap_or_default().trim();
+        if tag == "*" {
+            return Ok(Self(None));
+        }
+        let version = tag
+            .strip_prefix('"')
+            .and_then(|tag| tag.strip_suffix('"'))
+            .map(str::parse);
+        match version {
+            Some(Ok(version)) => Ok(Self(Some(version))),
+            // Not an ETag this service has ever sent, so nothing can match it.
+            _ => Err(Problem::new(Kind::PreconditionFailed)
+                .detail("If-Match must be the ETag of the last answer.")),
+        }
+    }
+}

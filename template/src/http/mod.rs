@@ -1,0 +1,16 @@
+//! What every handler shares: the server, the layers around the routes, problems, extractors, the page cache.
+
+pub mod accept;
+pub mod extract;
+mod healthcheck;
+mod middleware;
+pub mod page_cache;
+pub mod problem;
+mod request_id;
+mod server;
+
+pub use healthcheck::healthcheck;
+pub use middleware::around;
+pub use problem::{FieldError, Kind, Problem};
+pub use request_id::RequestId;
+pub use server::{Listeners, OperatorSettings, ServerSettings, serve};

@@ -1,0 +1,362 @@
+//! Every error a client sees: a problem (RFC 9457), in JSON, as a page, or in plain text.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, VARY};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::accept::{self, Form};
+use super::request_id::RequestId;
+use crate::domain::error::{Invalid, StoreError};
+
+/// The kinds of problem there are; clients tell them apart by `type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Malformed,
+    NotFound,
+    MethodNotAllowed,
+    NotAcceptable,
+    RequestTimeout,
+    Conflict,
+    PreconditionFailed,
+    BodyTooLarge,
+    UnsupportedMediaType,
+    Invalid,
+    Internal,
+    Unavailable,
+    Timeout,
+}
+
+impl Kind {
+    const ALL: [Self; 13] = [
+        Self::Malformed,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::NotAcceptable,
+        Self::RequestTimeout,
+        Self::Conflict,
+        Self::PreconditionFailed,
+        Self::BodyTooLarge,
+        Self::UnsupportedMediaType,
+        Self::Invalid,
+        Self::Internal,
+        Self::Unavailable,
+        Self::Timeout,
+    ];
+
+    /// The last part of `type`, the status, the title.
+    fn describe(self) -> (&'static str, StatusCode, &'static str) {
+        match self {
+            Self::Malformed => (
+                "malformed",
+                StatusCode::BAD_REQUEST,
+                "The request cannot be read",
+            ),
+            Self::NotFound => ("not-found", StatusCode::NOT_FOUND, "Not found"),
+            Self::MethodNotAllowed => (
+                "method-not-allowed",
+                StatusCode::METHOD_NOT_ALLOWED,
+                "Method not allowed",
+            ),
+            Self::NotAcceptable => (
+                "not-acceptable",
+                StatusCode::NOT_ACCEPTABLE,
+                "No acceptable form",
+            ),
+            Self::RequestTimeout => (
+                "timeout",
+                StatusCode::REQUEST_TIMEOUT,
+                "The request took too long to arrive",
+            ),
+            Self::Conflict => ("conflict", StatusCode::CONFLICT, "Conflict"),
+            Self::PreconditionFailed => (
+                "precondition-failed",
+                StatusCode::PRECONDITION_FAILED,
+                "It has changed since",
+            ),
+            Self::BodyTooLarge => (
+                "body-too-large",
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "The body is too large",
+            ),
+            Self::UnsupportedMediaType => (
+                "unsupported-media-type",
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "Unsupported media type",
+            ),
+            Self::Invalid => (
+                "invalid",
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "Some values are not valid",
+            ),
+            Self::Internal => (
+                "internal",
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "Something went wrong",
+            ),
+            Self::Unavailable => (
+                "unavailable",
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Temporarily unavailable",
+            ),
+            Self::Timeout => (
+                "timeout",
+                StatusCode::GATEWAY_TIMEOUT,
+                "The answer took too long",
+            ),
+        }
+    }
+
+    #[must_use]
+    pub fn status(self) -> StatusCode {
+        self.describe().1
+    }
+
+    /// For an error answer that some layer gave without saying more.
+    fn of_status(status: StatusCode) -> Self {
+        let fallback = if status.is_server_error() {
+            Self::Internal
+        } else {
+            Self::Malformed
+        };
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.status() == status)
+            .unwrap_or(fallback)
+    }
+}
+
+/// One value that is wrong, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct FieldError {
+    /// Where it is in the body, as a JSON pointer (RFC 6901).
+    #[schema(example = "/title")]
+    pub pointer: String,
+    #[schema(example = "must be 1 to 120 characters long")]
+    pub detail: String,
+}
+
+impl FieldError {
+    pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self {
+            pointer: pointer.into(),
+            detail: detail.into(),
+        }
+    }
+}
+
+/// An error on its way to the client. Becomes a response in [`respond`], which knows the request.
+#[derive(Debug)]
+pub struct Problem {
+    kind: Kind,
+    detail: Option<String>,
+    errors: Vec<FieldError>,
+    retry_after_seconds: Option<u32>,
+    /// For the log, and for developers; never sent in production.
+    cause: Option<anyhow::Error>,
+}
+
+impl Problem {
+    #[must_use]
+    pub fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            detail: None,
+            errors: Vec::new(),
+            retry_after_seconds: None,
+            cause: None,
+        }
+    }
+
+    /// A sentence for the person who reads it.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    #[must_use]
+    pub fn cause(mut self, cause: impl Into<anyhow::Error>) -> Self {
+        self.cause = Some(cause.into());
+        self
+    }
+
+    #[must_use]
+    pub fn retry_after_seconds(mut self, seconds: u32) -> Self {
+        self.retry_after_seconds = Some(seconds);
+        self
+    }
+
+    /// Several values are wrong at once.
+    #[must_use]
+    pub fn invalid(errors: Vec<FieldError>) -> Self {
+        Self {
+            errors,
+            ..Self::new(Kind::Invalid)
+        }
+    }
+
+    fn document(&self, request: &About, development: bool) -> ProblemDocument {
+        let (name, status, title) = self.kind.describe();
+        ProblemDocument {
+            kind: format!("/problems/{name}"),
+            title,
+            status: status.as_u16(),
+            detail: self.detail.clone(),
+            instance: request.path.clone(),
+            request_id: request.id.clone(),
+            errors: self.errors.clone(),
+            causes: match &self.cause {
+                Some(cause) if development => cause.chain().map(ToString::to_string).collect(),
+                _ => Vec::new(),
+            },
+        }
+    }
+}
+
+/// A store that cannot answer is worth another try; one that fails is ours to mend.
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) => Self::new(Kind::Unavailable)
+                .retry_after_seconds(1)
+                .cause(error),
+            StoreError::Failed(_) => Self::new(Kind::Internal).cause(error),
+        }
+    }
+}
+
+impl From<Invalid> for Problem {
+    fn from(rule: Invalid) -> Self {
+        Self::new(Kind::Invalid).detail(rule.to_string())
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        (self.kind.status(), axum::Extension(Arc::new(self))).into_response()
+    }
+}
+
+/// A problem as it is sent.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemDocument {
+    #[serde(rename = "type")]
+    #[schema(example = "/problems/invalid")]
+    pub kind: String,
+    pub title: &'static str,
+    pub status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// The path that was asked for.
+    pub instance: String,
+    pub request_id: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub errors: Vec<FieldError>,
+    /// What led to it, outermost first; in development only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub causes: Vec<String>,
+}
+
+/// Makes a page of a problem; `None` if that fails.
+pub type ErrorPage = fn(&ProblemDocument) -> Option<String>;
+
+/// What [`respond`] needs to know besides the request.
+#[derive(Clone, Copy, Default)]
+pub struct Presentation {
+    pub page: Option<ErrorPage>,
+    /// Shows causes.
+    pub development: bool,
+}
+
+struct About {
+    path: String,
+    id: String,
+}
+
+/// Gives every error answer its final form, and logs the cause of those that are our fault.
+pub(super) async fn respond(
+    State(presentation): State<Presentation>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let id = request
+        .extensions()
+        .get::<RequestId>()
+        .map_or("", RequestId::as_str)
+        .to_owned();
+    let about = About {
+        path: request.uri().path().to_owned(),
+        id,
+    };
+    let offered = match presentation.page {
+        Some(_) => &[Form::Json, Form::Html, Form::Text][..],
+        None => &[Form::Json, Form::Text],
+    };
+    let form = accept::preferred(request.headers(), offered);
+    let mut response = next.run(request).await;
+    let status = response.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return response;
+    }
+    let problem = match response.extensions_mut().remove::<Arc<Problem>>() {
+        Some(problem) => problem,
+        None => Arc::new(Problem::new(Kind::of_status(status))),
+    };
+    if status.is_server_error() {
+        let causes = problem.cause.as_ref().map(|cause| format!("{cause:#}"));
+        tracing::error!(
+            status = status.as_u16(),
+            error = causes,
+            "the request failed"
+        );
+    }
+    let headers = std::mem::take(response.headers_mut());
+    render(&problem, status, headers, &about, form, presentation)
+}
+
+fn render(
+    problem: &Problem,
+    status: StatusCode,
+    mut headers: HeaderMap,
+    about: &About,
+    form: Form,
+    presentation: Presentation,
+) -> Response {
+    let document = problem.document(about, presentation.development);
+    let page = presentation
+        .page
+        .filter(|_| form == Form::Html)
+        .and_then(|page| page(&document));
+    let (content_type, body) = match (form, page) {
+        (Form::Html, Some(page)) => ("text/html; charset=utf-8", page),
+        (Form::Json, _) => (
+            "application/problem+json",
+            serde_json::to_string(&document).unwrap_or_default(),
+        ),
+        _ => {
+            let detail = document.detail.as_deref().unwrap_or_default();
+            (
+                "text/plain; charset=utf-8",
+                format!("{} {}\n{detail}\n", document.status, document.title),
+            )
+        }
+    };
+    // What else a layer said, such as Allow, stays.
+    headers.remove(CONTENT_LENGTH);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(VARY, HeaderValue::from_static("accept"));
+    if let Some(seconds) = problem.retry_after_seconds {
+        headers.insert("retry-after", HeaderValue::from(seconds));
+    }
+    (status, headers, body).into_response()
+}

@@ -1,0 +1,189 @@
+//! The listeners: accepting connections within limits, and letting go of them in order.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::Router;
+use axum::extract::ConnectInfo;
+use axum::extract::Request;
+use bytesize::ByteSize;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use serde::{Deserialize, Serialize};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+use validator::{Validate, ValidationError};
+
+/// `[server]`
+#[derive(Clone, Debug, Deserialize, Serialize, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct ServerSettings {
+    pub host: IpAddr,
+    pub port: u16,
+    /// How long a connection may take to send the headers of a request.
+    #[serde(with = "humantime_serde")]
+    pub read_header_timeout: Duration,
+    /// How long a handler may take.
+    #[serde(with = "humantime_serde")]
+    pub request_timeout: Duration,
+    /// How long a stop waits for the requests in flight.
+    #[serde(with = "humantime_serde")]
+    pub shutdown_grace: Duration,
+    pub max_body: ByteSize,
+    #[validate(custom(function = large_enough_for_headers))]
+    pub max_header_bytes: ByteSize,
+    #[validate(range(min = 1, message = "must be at least 1"))]
+    pub max_connections: u32,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature validator asks for"
+)]
+/// The least that the HTTP parser works with.
+fn large_enough_for_headers(size: &ByteSize) -> Result<(), ValidationError> {
+    if size.as_u64() >= 8192 {
+        return Ok(());
+    }
+    Err(ValidationError::new("size").with_message("must be at least 8KiB".into()))
+}
+
+/// `[operator]`
+#[derive(Clone, Debug, Deserialize, Serialize, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct OperatorSettings {
+    pub host: IpAddr,
+    pub port: u16,
+}
+
+/// The open ports of the service.
+pub struct Listeners {
+    pub public: TcpListener,
+    pub operator: TcpListener,
+}
+
+impl Listeners {
+    /// # Errors
+    /// If one of the addresses is taken or not ours.
+    pub async fn bind(
+        server: &ServerSettings,
+        operator: &OperatorSettings,
+    ) -> anyhow::Result<Self> {
+        Ok(Self {
+            public: bind("server", (server.host, server.port).into()).await?,
+            operator: bind("operator", (operator.host, operator.port).into()).await?,
+        })
+    }
+}
+
+async fn bind(section: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!(
+            "cannot listen on {address}; set {section}.host and {section}.port to a free address"
+        )
+    })
+}
+
+/// Serves `routes` on `listener` until `stop`, then lets the requests in flight finish, for at most
+/// `shutdown_grace`.
+pub async fn serve(
+    listener: TcpListener,
+    routes: Router,
+    settings: ServerSettings,
+    stop: CancellationToken,
+) {
+    let places = Arc::new(Semaphore::new(settings.max_connections as usize));
+    let connections = GracefulShutdown::new();
+    while let Some(accepted) = stop.run_until_cancelled(accept(&listener, &places)).await {
+        match accepted {
+            Ok((stream, client, place)) => {
+                let connection = serve_connection(
+                    stream,
+                    client,
+                    routes.clone(),
+                    &settings,
+                    connections.watcher(),
+                );
+                tokio::spawn(async move {
+                    connection.await;
+                    drop(place);
+                });
+            }
+            Err(error) => pause_after(&error).await,
+        }
+    }
+    // From here on a new connection is refused by the system.
+    drop(listener);
+    let in_flight = connections.count();
+    if tokio::time::timeout(settings.shutdown_grace, connections.shutdown())
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            in_flight,
+            "requests were cut off: they took longer than server.shutdown_grace"
+        );
+    }
+}
+
+/// A connection, taken only when there is a place for it; the others wait in the system's queue.
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+    let place = Arc::clone(places)
+        .acquire_owned()
+        .await
+        .map_err(io::Error::other)?;
+    let (stream, client) = listener.accept().await?;
+    stream.set_nodelay(true)?;
+    Ok((stream, client, place))
+}
+
+/// A connection that broke before it was accepted is no reason to wait; running out of file descriptors is.
+async fn pause_after(error: &io::Error) {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    if !matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset
+    ) {
+        tracing::error!(%error, "cannot accept connections; trying again in a second");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+fn serve_connection(
+    stream: TcpStream,
+    client: SocketAddr,
+    routes: Router,
+    settings: &ServerSettings,
+    watcher: Watcher,
+) -> impl Future<Output = ()> + Send + 'static {
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(client));
+        routes.clone().oneshot(request)
+    });
+    let max_header_bytes =
+        usize::try_from(settings.max_header_bytes.as_u64()).unwrap_or(usize::MAX);
+    let mut protocol = auto::Builder::new(TokioExecutor::new()).http1_only();
+    protocol
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(settings.read_header_timeout)
+        .max_buf_size(max_header_bytes);
+    let connection = protocol.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    let connection = watcher.watch(connection.into_owned());
+    async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%client, %error, "the connection ended early");
+        }
+    }
+}

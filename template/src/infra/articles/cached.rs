@@ -1,0 +1,111 @@
+//! Articles with a cache in front: visitors' reads come out of it, every write clears what it changed.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::domain::articles::{
+    Article, ArticleId, ArticleQuery, ArticleRepository, RepositoryError, Slice, Slug, Version,
+};
+use crate::domain::error::StoreError;
+use crate::infra::cache::{Cache, Loaded, Store};
+
+/// Carried by whatever shows a list of articles, or the lack of one.
+pub const LIST_TAG: &str = "articles";
+
+/// Carried by whatever shows this article.
+#[must_use]
+pub fn article_tag(id: ArticleId) -> String {
+    format!("article:{id}")
+}
+
+pub struct CachedArticles {
+    inner: Arc<dyn ArticleRepository>,
+    by_slug: Cache<Article>,
+    store: Store,
+}
+
+impl CachedArticles {
+    #[must_use]
+    pub fn new(inner: Arc<dyn ArticleRepository>, store: &Store) -> Self {
+        Self {
+            inner,
+            by_slug: store.namespace("articles"),
+            store: store.clone(),
+        }
+    }
+
+    /// Writes, then clears what the write changed, even if the client goes away in between: a handler whose
+    /// client is gone is dropped where it stands, and a change the cache never hears of would stay hidden.
+    async fn write<F>(
+        &self,
+        id: ArticleId,
+        write: impl FnOnce(Arc<dyn ArticleRepository>) -> F,
+    ) -> F::Output
+    where
+        F: Future<Output = Result<(), RepositoryError>> + Send + 'static,
+    {
+        let (store, write) = (self.store.clone(), write(Arc::clone(&self.inner)));
+        let task = tokio::spawn(async move {
+            let result = write.await;
+            // Also after an error: a write that failed on its way back may have been done.
+            store.invalidate_tags([LIST_TAG.to_owned(), article_tag(id)]);
+            result
+        });
+        task.await
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+    }
+}
+
+#[async_trait]
+impl ArticleRepository for CachedArticles {
+    async fn insert(&self, article: &Article) -> Result<(), RepositoryError> {
+        let article = article.clone();
+        self.write(
+            article.id,
+            |inner| async move { inner.insert(&article).await },
+        )
+        .await
+    }
+
+    async fn update(&self, article: &Article, expected: Version) -> Result<(), RepositoryError> {
+        let article = article.clone();
+        self.write(article.id, move |inner| async move {
+            inner.update(&article, expected).await
+        })
+        .await
+    }
+
+    async fn delete(&self, id: ArticleId, expected: Version) -> Result<(), RepositoryError> {
+        self.write(
+            id,
+            move |inner| async move { inner.delete(id, expected).await },
+        )
+        .await
+    }
+
+    async fn find(&self, id: ArticleId) -> Result<Option<Article>, StoreError> {
+        self.inner.find(id).await
+    }
+
+    async fn find_by_slug(&self, slug: &Slug) -> Result<Option<Article>, StoreError> {
+        // What is missing is not kept: addresses that do not exist have no end.
+        let load = async || match self.inner.find_by_slug(slug).await {
+            Ok(Some(article)) => {
+                let tag = article_tag(article.id);
+                Ok(Loaded::new(article).tag(tag))
+            }
+            Ok(None) => Err(None),
+            Err(error) => Err(Some(error)),
+        };
+        match self.by_slug.fetch(slug.as_str(), load).await {
+            Ok(cached) => Ok(Some(Arc::unwrap_or_clone(cached.value))),
+            Err(None) => Ok(None),
+            Err(Some(error)) => Err(error),
+        }
+    }
+
+    async fn list(&self, query: &ArticleQuery) -> Result<Slice<Article>, StoreError> {
+        self.inner.list(query).await
+    }
+}

@@ -1,0 +1,264 @@
+//! Articles in SQL: one text for SQLite and PostgreSQL.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use sqlx::{QueryBuilder, Transaction};
+
+use crate::domain::articles::{
+    Article, ArticleId, ArticleQuery, ArticleRepository, Cursor, Markdown, RepositoryError, Slice,
+    Slug, Sort, Status, Summary, Tag, Tags, Title, Version,
+};
+use crate::domain::error::{Invalid, StoreError};
+use crate::infra::db::{Database, Driver, store_error};
+
+pub struct SqlArticles {
+    db: Database,
+}
+
+impl SqlArticles {
+    #[must_use]
+    pub fn new(db: Database) -> Self {
+        Self { db }
+    }
+}
+
+macro_rules! select_articles {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, slug, title, summary, body, status, published_at, created_at, updated_at, version, \
+             (SELECT string_agg(tag, ',') FROM article_tags WHERE article_id = articles.id) AS tags \
+             FROM articles ",
+            $rest
+        )
+    };
+}
+
+#[async_trait]
+impl ArticleRepository for SqlArticles {
+    async fn insert(&self, article: &Article) -> Result<(), RepositoryError> {
+        let insert = async {
+            let mut tx = self.db.begin().await?;
+            sqlx::query(
+                "INSERT INTO articles (id, slug, title, summary, body, status, published_at, created_at, updated_at, version) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+            )
+            .bind(article.id)
+            .bind(article.slug.as_str())
+            .bind(article.title.as_str())
+            .bind(article.summary.as_str())
+            .bind(article.body.as_str())
+            .bind(article.status.as_str())
+            .bind(article.published_at)
+            .bind(article.created_at)
+            .bind(article.updated_at)
+            .bind(article.version)
+            .execute(&mut *tx)
+            .await?;
+            insert_tags(&mut tx, article).await?;
+            tx.commit().await
+        };
+        self.db
+            .timed("insert", "articles", insert)
+            .await
+            .map_err(write_error)
+    }
+
+    async fn update(&self, article: &Article, expected: Version) -> Result<(), RepositoryError> {
+        let update = async {
+            let mut tx = self.db.begin().await?;
+            let updated = sqlx::query(
+                "UPDATE articles SET slug = $1, title = $2, summary = $3, body = $4, status = $5, \
+                 published_at = $6, updated_at = $7, version = $8 WHERE id = $9 AND version = $10",
+            )
+            .bind(article.slug.as_str())
+            .bind(article.title.as_str())
+            .bind(article.summary.as_str())
+            .bind(article.body.as_str())
+            .bind(article.status.as_str())
+            .bind(article.published_at)
+            .bind(article.updated_at)
+            .bind(article.version)
+            .bind(article.id)
+            .bind(expected)
+            .execute(&mut *tx)
+            .await?
+            .rows_affected();
+            if updated == 1 {
+                sqlx::query("DELETE FROM article_tags WHERE article_id = $1")
+                    .bind(article.id)
+                    .execute(&mut *tx)
+                    .await?;
+                insert_tags(&mut tx, article).await?;
+            }
+            tx.commit().await?;
+            Ok(updated)
+        };
+        let updated = self
+            .db
+            .timed("update", "articles", update)
+            .await
+            .map_err(write_error)?;
+        if updated == 1 {
+            Ok(())
+        } else {
+            Err(RepositoryError::Stale)
+        }
+    }
+
+    async fn delete(&self, id: ArticleId, expected: Version) -> Result<(), RepositoryError> {
+        let delete = sqlx::query("DELETE FROM articles WHERE id = $1 AND version = $2")
+            .bind(id)
+            .bind(expected)
+            .execute(self.db.pool());
+        let deleted = self
+            .db
+            .timed("delete", "articles", delete)
+            .await
+            .map_err(write_error)?;
+        if deleted.rows_affected() == 1 {
+            Ok(())
+        } else {
+            Err(RepositoryError::Stale)
+        }
+    }
+
+    async fn find(&self, id: ArticleId) -> Result<Option<Article>, StoreError> {
+        let row = sqlx::query_as(select_articles!("WHERE id = $1"))
+            .bind(id)
+            .fetch_optional(self.db.pool());
+        let row: Option<Row> = self
+            .db
+            .timed("select", "articles", row)
+            .await
+            .map_err(store_error)?;
+        row.map(Article::try_from).transpose()
+    }
+
+    async fn find_by_slug(&self, slug: &Slug) -> Result<Option<Article>, StoreError> {
+        let row = sqlx::query_as(select_articles!("WHERE slug = $1"))
+            .bind(slug.as_str())
+            .fetch_optional(self.db.pool());
+        let row: Option<Row> = self
+            .db
+            .timed("select", "articles", row)
+            .await
+            .map_err(store_error)?;
+        row.map(Article::try_from).transpose()
+    }
+
+    async fn list(&self, query: &ArticleQuery) -> Result<Slice<Article>, StoreError> {
+        let mut sql = list_sql(query);
+        let rows = sql.build_query_as().fetch_all(self.db.pool());
+        let rows: Vec<Row> = self
+            .db
+            .timed("list", "articles", rows)
+            .await
+            .map_err(store_error)?;
+        let articles = rows
+            .into_iter()
+            .map(Article::try_from)
+            .collect::<Result<_, _>>()?;
+        Ok(query.slice(articles))
+    }
+}
+
+/// One row more than asked for, which tells whether there is a next page.
+fn list_sql(query: &ArticleQuery) -> QueryBuilder<Driver> {
+    let mut sql = QueryBuilder::new(select_articles!("WHERE 1 = 1"));
+    if let Some(status) = query.status {
+        sql.push(" AND status = ").push_bind(status.as_str());
+    }
+    if let Some(tag) = &query.tag {
+        sql.push(" AND id IN (SELECT article_id FROM article_tags WHERE tag = ")
+            .push_bind(tag.to_string())
+            .push(")");
+    }
+    let (column, after, order) = match query.sort {
+        Sort::Newest => ("COALESCE(published_at, created_at)", "<", "DESC"),
+        Sort::Oldest => ("COALESCE(published_at, created_at)", ">", "ASC"),
+        Sort::Title => ("title", ">", "ASC"),
+    };
+    if let Some(cursor) = &query.after {
+        sql.push(format_args!(" AND ({column}, id) {after} ("));
+        let id = match cursor {
+            Cursor::Date(date, id) => {
+                sql.push_bind(*date);
+                id
+            }
+            Cursor::Title(title, id) => {
+                sql.push_bind(title.clone());
+                id
+            }
+        };
+        sql.push(", ").push_bind(*id).push(")");
+    }
+    sql.push(format_args!(
+        " ORDER BY {column} {order}, id {order} LIMIT "
+    ))
+    .push_bind(i64::from(query.limit) + 1);
+    sql
+}
+
+async fn insert_tags(tx: &mut Transaction<'_, Driver>, article: &Article) -> sqlx::Result<()> {
+    for tag in article.tags.iter() {
+        sqlx::query("INSERT INTO article_tags (article_id, tag) VALUES ($1, $2)")
+            .bind(article.id)
+            .bind(tag.as_str())
+            .execute(&mut **tx)
+            .await?;
+    }
+    Ok(())
+}
+
+/// The slug is the only value of a user that has to be unique.
+fn write_error(error: sqlx::Error) -> RepositoryError {
+    match &error {
+        sqlx::Error::Database(cause) if cause.is_unique_violation() => RepositoryError::SlugTaken,
+        _ => RepositoryError::Store(store_error(error)),
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: ArticleId,
+    slug: String,
+    title: String,
+    summary: String,
+    body: String,
+    status: String,
+    published_at: Option<DateTime<Utc>>,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    version: Version,
+    tags: Option<String>,
+}
+
+impl TryFrom<Row> for Article {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        let article = || {
+            let tags = row.tags.as_deref().unwrap_or_default();
+            let tags = tags
+                .split(',')
+                .filter(|tag| !tag.is_empty())
+                .map(Tag::parse);
+            Ok(Self {
+                id: row.id,
+                slug: Slug::parse(&row.slug)?,
+                title: Title::parse(&row.title)?,
+                summary: Summary::parse(&row.summary)?,
+                body: Markdown::parse(&row.body)?,
+                tags: Tags::new(tags.collect::<Result<_, _>>()?)?,
+                status: Status::parse(&row.status)?,
+                published_at: row.published_at,
+                created_at: row.created_at,
+                updated_at: row.updated_at,
+                version: row.version,
+            })
+        };
+        article().map_err(|rule: Invalid| {
+            StoreError::Failed(format!("the stored article {} {rule}", row.id).into())
+        })
+    }
+}

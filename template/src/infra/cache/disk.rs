@@ -1,0 +1,163 @@
+//! The second tier: a sled database on disk, which survives a restart.
+//!
+//! It is rebuilt rather than trusted whenever there is doubt. Entries are kept apart by build, because a new build
+//! may render the same page differently. After a crash everything is dropped: a change may have reached the
+//! database and not yet the list of invalidated tags.
+
+use std::collections::HashMap;
+use std::fs::{self, File, TryLockError};
+use std::panic::catch_unwind;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow, bail};
+
+use super::entry::{self, Header};
+
+const INVALIDATIONS: &str = "invalidations";
+
+pub(super) struct Disk {
+    db: sled::Db,
+    entries: sled::Tree,
+    /// tag → generation, eight bytes in big-endian order
+    invalidations: sled::Tree,
+    in_use: Marker,
+}
+
+impl Disk {
+    /// Opens the store in `dir` for the entries of `build`. A damaged one is set aside and a new one made.
+    pub fn open(dir: &Path, build: &str) -> anyhow::Result<Self> {
+        fs::create_dir_all(dir)
+            .with_context(|| format!("the cache folder {} cannot be made", dir.display()))?;
+        let unusable = || format!("the cache folder {} cannot be used", dir.display());
+        let in_use = Marker::set(dir.join("in-use")).with_context(unusable)?;
+        let crashed = in_use.was_set;
+        let db = open_or_rebuild(&dir.join("store")).with_context(unusable)?;
+        let disk = Self::in_database(db, build, in_use).with_context(unusable)?;
+        if crashed {
+            tracing::info!("the last run did not close the disk cache; it starts empty");
+            disk.clear().with_context(unusable)?;
+        }
+        Ok(disk)
+    }
+
+    fn in_database(db: sled::Db, build: &str, in_use: Marker) -> sled::Result<Self> {
+        let name = format!("entries-{build}");
+        for tree in db.tree_names() {
+            if tree.starts_with(b"entries-") && tree != name.as_bytes() {
+                db.drop_tree(tree)?;
+            }
+        }
+        Ok(Self {
+            entries: db.open_tree(name)?,
+            invalidations: db.open_tree(INVALIDATIONS)?,
+            db,
+            in_use,
+        })
+    }
+
+    pub fn get(&self, key: &str) -> sled::Result<Option<sled::IVec>> {
+        self.entries.get(key)
+    }
+
+    pub fn insert(&self, key: &str, entry: Vec<u8>) -> sled::Result<()> {
+        self.entries.insert(key, entry).map(drop)
+    }
+
+    pub fn insert_invalidation(&self, tag: &str, generation: u64) -> sled::Result<()> {
+        // Two invalidations of one tag may arrive in either order; the later generation stays.
+        let later = |stored: Option<&[u8]>| {
+            let stored = stored.map_or(0, decode_generation);
+            Some(stored.max(generation).to_be_bytes().to_vec())
+        };
+        self.invalidations.update_and_fetch(tag, later).map(drop)
+    }
+
+    /// The generation at which each tag was last invalidated.
+    pub fn invalidations(&self) -> HashMap<String, u64> {
+        self.invalidations
+            .iter()
+            .flatten()
+            .map(|(tag, generation)| {
+                (
+                    String::from_utf8_lossy(&tag).into_owned(),
+                    decode_generation(&generation),
+                )
+            })
+            .collect()
+    }
+
+    /// Removes the entries that are unreadable or fail `keep`.
+    pub fn retain(&self, keep: impl Fn(&Header) -> bool) -> sled::Result<()> {
+        for item in &self.entries {
+            let (key, bytes) = item?;
+            if !entry::decode_header(&bytes).is_some_and(|header| keep(&header)) {
+                self.entries.remove(key)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn clear(&self) -> sled::Result<()> {
+        self.entries.clear()?;
+        self.invalidations.clear()
+    }
+
+    pub fn close(&self) -> sled::Result<()> {
+        self.db.flush()?;
+        fs::remove_file(&self.in_use.path)?;
+        Ok(())
+    }
+}
+
+fn decode_generation(bytes: &[u8]) -> u64 {
+    bytes.try_into().map_or(0, u64::from_be_bytes)
+}
+
+/// A locked file that exists while the store is open. One process at a time can hold it; found without a lock, it
+/// tells that the last run did not close the store.
+struct Marker {
+    path: PathBuf,
+    was_set: bool,
+    #[expect(dead_code, reason = "the lock lasts as long as the file is open")]
+    file: File,
+}
+
+impl Marker {
+    fn set(path: PathBuf) -> anyhow::Result<Self> {
+        let was_set = path.exists();
+        let file = File::create(&path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self {
+                path,
+                was_set,
+                file,
+            }),
+            Err(TryLockError::WouldBlock) => bail!("another process uses it"),
+            Err(TryLockError::Error(error)) => Err(error.into()),
+        }
+    }
+}
+
+/// A damaged store is set aside, where only the latest one is kept.
+fn open_or_rebuild(store: &Path) -> anyhow::Result<sled::Db> {
+    let error = match open(store) {
+        Ok(db) => return Ok(db),
+        Err(error) => error,
+    };
+    let damaged = store.with_extension("damaged");
+    let _ = fs::remove_dir_all(&damaged);
+    let _ = fs::remove_file(&damaged);
+    fs::rename(store, &damaged).context(error.to_string())?;
+    tracing::warn!(
+        error = format!("{error:#}"),
+        "the disk cache is damaged; it is set aside in {} and rebuilt",
+        damaged.display()
+    );
+    open(store)
+}
+
+fn open(store: &Path) -> anyhow::Result<sled::Db> {
+    // Some damage makes sled panic instead of returning an error.
+    let opened = catch_unwind(|| sled::Config::new().path(store).open());
+    Ok(opened.map_err(|_| anyhow!("the store cannot be read"))??)
+}

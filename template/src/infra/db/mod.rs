@@ -1,0 +1,223 @@
+//! The database: one pool, its settings, the migrations, and what its errors mean to the domain.{% capture body %}
+
+mod error; //~{% if database == "postgres" %}
+pub mod postgres; //~{% endif %}{% if database == "sqlite" %}
+pub mod sqlite; //~{% endif %}
+
+use std::borrow::Cow;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use serde::{Deserialize, Serialize};
+use sqlx::migrate::Migrator;
+use sqlx::{ConnectOptions, Connection, Transaction};
+use validator::Validate;
+
+pub use error::store_error; //~{% if false %}
+#[cfg(feature = "postgres")]
+use postgres as engine;
+#[cfg(not(feature = "postgres"))]
+use sqlite as engine; //~{% endif %}{% if database == "postgres" %}
+//+ use postgres as engine; //~{% endif %}{% if database == "sqlite" %}
+//+ use sqlite as engine; //~{% endif %}
+
+use crate::settings::Secret;
+
+pub use engine::Driver;
+
+pub type Pool = sqlx::Pool<Driver>;
+
+/// `[database]`
+#[derive(Clone, Debug, Deserialize, Serialize, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseSettings {
+    /// May hold a password, so it is shown without it.
+    pub url: Secret,
+    #[validate(range(min = 1, max = 1000, message = "must be 1 to 1000"))]
+    pub max_connections: u32,
+    /// How long a request waits for a free connection.
+    #[serde(with = "humantime_serde")]
+    pub acquire_timeout: Duration,
+    /// A statement that takes longer is logged.
+    #[serde(with = "humantime_serde")]
+    pub slow_query: Duration,
+    /// How long a start waits for a server that does not answer.
+    #[serde(with = "humantime_serde")]
+    pub startup_timeout: Duration,
+    /// Whether `serve` applies pending migrations before it serves.
+    pub migrate_on_start: bool,
+}
+
+static MIGRATOR: Migrator = sqlx::migrate!();
+
+/// A cheap handle on the pool.
+#[derive(Clone, Debug)]
+pub struct Database {
+    pool: Pool,
+}
+
+impl Database {
+    /// A pool that connects when it is first used.
+    ///
+    /// # Errors
+    /// If the settings do not name a database of the right kind.
+    pub fn open(settings: &DatabaseSettings) -> anyhow::Result<Self> {
+        let options = engine::options(settings)?;
+        let pool = sqlx::pool::PoolOptions::new()
+            .max_connections(settings.max_connections)
+            .acquire_timeout(settings.acquire_timeout)
+            .connect_lazy_with(options);
+        Ok(Self { pool })
+    }
+
+    /// Waits until the database answers: a server may start at the same time as the service.
+    ///
+    /// # Errors
+    /// At once if the database refuses (a wrong password, a file that is no database), and after
+    /// `startup_timeout` if it cannot be reached.
+    pub async fn wait_until_ready(&self, settings: &DatabaseSettings) -> anyhow::Result<()> {
+        let options = self.pool.connect_options();
+        engine::prepare(&options)?;
+        let deadline = Instant::now() + settings.startup_timeout;
+        let mut pause = Duration::from_millis(100);
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let error = match tokio::time::timeout(left, options.connect()).await {
+                Ok(Ok(connection)) => return Ok(connection.close().await?),
+                Ok(Err(error)) => error,
+                Err(_) => sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()),
+            };
+            let url = &settings.url;
+            if !error::is_temporary(&error) {
+                return Err(error)
+                    .with_context(|| format!("the database {url} refused the connection"));
+            }
+            if deadline.saturating_duration_since(Instant::now()) <= pause {
+                let waited = settings.startup_timeout;
+                return Err(error).with_context(|| {
+                    format!("the database {url} did not answer within {waited:?}")
+                });
+            }
+            tracing::warn!(%error, "the database {url} does not answer yet; trying again in {pause:?}");
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(5));
+        }
+    }
+
+    /// Applies the migrations that are not applied yet and says how many there were.
+    ///
+    /// # Errors
+    /// If one fails, or the database holds migrations this binary does not know.
+    pub async fn migrate(&self) -> anyhow::Result<usize> {
+        let pending = self
+            .migrations()
+            .await?
+            .iter()
+            .filter(|m| !m.applied)
+            .count();
+        MIGRATOR.run(&self.pool).await.context(
+            "the database could not be migrated; nothing was changed by the migration that failed",
+        )?;
+        Ok(pending)
+    }
+
+    /// Every migration of this binary, oldest first.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub async fn migrations(&self) -> anyhow::Result<Vec<Migration>> {
+        let applied = sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success")
+            .fetch_all(&self.pool)
+            .await;
+        let applied: Vec<i64> = match applied {
+            Ok(applied) => applied,
+            Err(error) if error::is_missing_table(&error) => Vec::new(),
+            Err(error) => {
+                return Err(error).context("the list of applied migrations cannot be read");
+            }
+        };
+        let known = MIGRATOR.iter().map(|migration| Migration {
+            version: migration.version,
+            description: migration.description.clone(),
+            applied: applied.contains(&migration.version),
+        });
+        Ok(known.collect())
+    }
+
+    /// # Errors
+    /// If any migration is pending.
+    pub async fn check_migrated(&self) -> anyhow::Result<()> {
+        let pending = self
+            .migrations()
+            .await?
+            .iter()
+            .filter(|m| !m.applied)
+            .count();
+        if pending > 0 {
+            bail!("{pending} migrations are pending; apply them with the subcommand `migrate`");
+        }
+        Ok(())
+    }
+
+    /// Whether the database answers a trivial query.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub async fn ping(&self) -> sqlx::Result<()> {
+        sqlx::query("SELECT 1").execute(&self.pool).await.map(drop)
+    }
+
+    #[must_use]
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// A transaction that is going to write.
+    ///
+    /// # Errors
+    /// If no connection is free in time.
+    pub async fn begin(&self) -> sqlx::Result<Transaction<'static, Driver>> {
+        self.pool.begin_with(engine::BEGIN_WRITE).await
+    }
+
+    /// Runs one database call and records how long it took, by operation and table.
+    ///
+    /// # Errors
+    /// Those of the call.
+    pub async fn timed<T>(
+        &self,
+        operation: &'static str,
+        table: &'static str,
+        call: impl Future<Output = sqlx::Result<T>>,
+    ) -> sqlx::Result<T> {
+        let started = Instant::now();
+        let result = call.await;
+        metrics::histogram!("database_query_duration_seconds", "operation" => operation, "table" => table)
+            .record(started.elapsed());
+        if let Err(error) = &result {
+            metrics::counter!("database_query_errors_total", "kind" => error::kind(error))
+                .increment(1);
+        }
+        result
+    }
+
+    /// Sets the connection gauges to what the pool holds now.
+    pub fn record_connections(&self) {
+        let idle = u32::try_from(self.pool.num_idle()).unwrap_or(u32::MAX);
+        let active = self.pool.size().saturating_sub(idle);
+        metrics::gauge!("database_connections", "state" => "idle").set(idle);
+        metrics::gauge!("database_connections", "state" => "active").set(active);
+    }
+
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// One migration and whether the database has it.
+#[derive(Clone, Debug)]
+pub struct Migration {
+    pub version: i64,
+    pub description: Cow<'static, str>,
+    pub applied: bool,
+} //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

@@ -1,0 +1,51 @@
+//! `SQLite`: one file beside the service, set up to serve many readers and one writer.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use sqlx::ConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+
+use super::DatabaseSettings;
+
+pub type Driver = sqlx::Sqlite;
+
+/// Takes the write lock at once: a transaction that reads first and writes later could not wait for it.
+pub const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
+
+/// # Errors
+/// If the URL is not one of `SQLite`, or the folder of the file cannot be made.
+pub fn options(settings: &DatabaseSettings) -> anyhow::Result<SqliteConnectOptions> {
+    let options: SqliteConnectOptions = settings
+        .url
+        .expose()
+        .parse()
+        .context("database.url must look like sqlite://data/app.db")?;
+    Ok(options
+        .create_if_missing(true)
+        .foreign_keys(true)
+        // Readers go on while a writer writes, and a commit costs no fsync; the file stays sound after a
+        // crash, a power cut may lose the last commits. https://sqlite.org/wal.html
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Normal)
+        // A second writer waits for the first instead of failing.
+        .busy_timeout(Duration::from_secs(5))
+        .pragma("cache_size", "-16384")
+        .pragma("temp_store", "memory")
+        .optimize_on_close(true, 400)
+        .log_statements(log::LevelFilter::Off)
+        .log_slow_statements(log::LevelFilter::Warn, settings.slow_query))
+}
+
+/// Makes the folder of the database file, which `SQLite` itself does not.
+///
+/// # Errors
+/// If it cannot be made.
+pub fn prepare(options: &SqliteConnectOptions) -> anyhow::Result<()> {
+    let file = options.get_filename();
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => std::fs::create_dir_all(folder)
+            .with_context(|| format!("the folder {} cannot be made", folder.display())),
+        _ => Ok(()),
+    }
+}

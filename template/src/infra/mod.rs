@@ -1,0 +1,5 @@
+//! The outside world: databases and caches, behind what the domain asks for.
+
+pub mod articles;
+pub mod cache;
+pub mod db;

@@ -1,0 +1,169 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use app::app::App;
+use app::domain::clock::Clock;
+use app::http::{Listeners, healthcheck};
+use app::infra::db::Database;
+use app::platform::Platform;
+use app::settings::{self, Settings};
+use app::telemetry::{self, Exporter};
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+#[derive(Parser)]
+#[command(version, about)]
+struct Arguments {
+    /// Settings to use instead of config/local.toml
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Clone, Copy, Subcommand)]
+enum Command {
+    /// Serve until SIGTERM or SIGINT (the default)
+    Serve,
+    /// Apply the pending migrations
+    Migrate {
+        /// Only list the migrations and whether they are applied
+        #[arg(long)]
+        status: bool,
+    },
+    /// Add the sample data that is not there yet
+    Seed,
+    /// Print the `OpenAPI` document
+    Openapi,
+    /// Print the settings in force and where each comes from
+    Config,
+    /// List the routes: method, path, handler
+    Routes,
+    /// Ask the running service for its health; exit 0 or 1
+    Healthcheck,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let loaded = match settings::load(arguments.config.as_deref()) {
+        Ok(loaded) => loaded,
+        Err(error) => return fail(&error.into()),
+    };
+    let result = match arguments.command.unwrap_or(Command::Serve) {
+        Command::Config => {
+            print!("{}", loaded.report());
+            Ok(())
+        }
+        command => run(command, loaded.settings),
+    };
+    result.map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS)
+}
+
+fn fail(error: &anyhow::Error) -> ExitCode {
+    eprintln!("error: {error:#}");
+    ExitCode::FAILURE
+}
+
+#[tokio::main]
+async fn run(command: Command, settings: Settings) -> anyhow::Result<()> {
+    match command {
+        Command::Serve => serve(settings).await,
+        Command::Migrate { status: true } => print_migrations(&settings).await,
+        Command::Migrate { status: false } => migrate(&settings).await,
+        Command::Seed => seed(settings).await,
+        Command::Openapi => print_document(settings),
+        Command::Routes => print_routes(settings),
+        Command::Healthcheck => healthcheck(&settings.server).await,
+        Command::Config => unreachable!("answered before the runtime starts"),
+    }
+}
+
+async fn serve(settings: Settings) -> anyhow::Result<()> {
+    let _guard = telemetry::init_logs(&settings.log)?;
+    let exporter = Exporter::install()?;
+    // Before anything slow: a port that is taken is known at once.
+    let listeners = Listeners::bind(&settings.server, &settings.operator).await?;
+    let platform = Platform::connect(settings, Clock::system()).await?;
+    let app = App::new(platform, exporter);
+    stop_on_signal(app.shutdown())?;
+    tracing::info!(
+        public = format!("http://{}", listeners.public.local_addr()?),
+        operator = format!("http://{}", listeners.operator.local_addr()?),
+        version = telemetry::build_info().version,
+        "serving"
+    );
+    app.run(listeners).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// The first signal stops in order, the second at once.
+fn stop_on_signal(shutdown: CancellationToken) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    tokio::spawn(async move {
+        for first in [true, false] {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if first {
+                tracing::info!("stopping; a second signal stops at once");
+                shutdown.cancel();
+            }
+        }
+        std::process::exit(1);
+    });
+    Ok(())
+}
+
+async fn migrate(settings: &Settings) -> anyhow::Result<()> {
+    let database = Database::open(&settings.database)?;
+    database.wait_until_ready(&settings.database).await?;
+    let applied = database.migrate().await?;
+    println!("{applied} migrations applied");
+    Ok(())
+}
+
+async fn print_migrations(settings: &Settings) -> anyhow::Result<()> {
+    let database = Database::open(&settings.database)?;
+    database.wait_until_ready(&settings.database).await?;
+    for migration in database.migrations().await? {
+        let state = if migration.applied {
+            "applied"
+        } else {
+            "pending"
+        };
+        println!("{state}  {}  {}", migration.version, migration.description);
+    }
+    Ok(())
+}
+
+async fn seed(settings: Settings) -> anyhow::Result<()> {
+    let platform = Platform::connect(settings, Clock::system()).await?;
+    let cache_is_in_use = !platform.cache.has_disk();
+    let app = App::new(platform, Exporter::install()?);
+    println!("{} samples added", app.add_samples().await?);
+    if cache_is_in_use {
+        println!("A service is running on this cache: pages it has cached show the samples later.");
+    }
+    Ok(())
+}
+
+fn print_document(settings: Settings) -> anyhow::Result<()> {
+    let app = App::new(Platform::offline(settings)?, Exporter::install()?);
+    println!("{}", app.document().to_pretty_json()?);
+    Ok(())
+}
+
+fn print_routes(settings: Settings) -> anyhow::Result<()> {
+    let app = App::new(Platform::offline(settings)?, Exporter::install()?);
+    for route in app.routes() {
+        println!("{:7} {:28} {}", route.method, route.path, route.handler);
+    }
+    Ok(())
+}

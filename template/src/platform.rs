@@ -1,0 +1,76 @@
+//! The handles everything else is built from, made once at the start and spent in `app.rs`.
+
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::clock::Clock;
+use crate::domain::events::Events;
+use crate::infra::cache::Store;
+use crate::infra::db::Database;
+use crate::settings::Settings;
+use crate::telemetry::build_info;
+
+pub struct Platform {
+    pub settings: Settings,
+    pub database: Database,
+    pub cache: Store,
+    pub events: Events,
+    pub clock: Clock,
+    /// Ends serving.
+    pub shutdown: CancellationToken,
+    /// Ends background tasks, after the last request.
+    pub stop_tasks: CancellationToken,
+}
+
+impl Platform {
+    /// Waits for the database, migrates it, and opens the cache.
+    ///
+    /// # Errors
+    /// If the database does not answer in time, refuses, or cannot be migrated.
+    pub async fn connect(settings: Settings, clock: Clock) -> anyhow::Result<Self> {
+        let database = connect(&settings).await?;
+        let build = build_info().fingerprint;
+        let cache = Store::open(settings.cache.clone(), build, clock.clone());
+        Ok(Self::assemble(settings, database, cache, clock))
+    }
+
+    /// A platform that touches nothing: to look at the routes and the document they make.
+    ///
+    /// # Errors
+    /// If the settings do not name a database of the right kind.
+    pub fn offline(settings: Settings) -> anyhow::Result<Self> {
+        let clock = Clock::system();
+        let database = Database::open(&settings.database)?;
+        let cache = Store::in_memory(settings.cache.clone(), clock.clone());
+        Ok(Self::assemble(settings, database, cache, clock))
+    }
+
+    fn assemble(settings: Settings, database: Database, cache: Store, clock: Clock) -> Self {
+        Self {
+            settings,
+            database,
+            cache,
+            events: Events::default(),
+            clock,
+            shutdown: CancellationToken::new(),
+            stop_tasks: CancellationToken::new(),
+        }
+    }
+
+    /// Closes the stores: everything written is kept.
+    pub async fn close(&self) {
+        self.cache.close().await;
+        self.database.close().await;
+    }
+}
+
+async fn connect(settings: &Settings) -> anyhow::Result<Database> {
+    let database = Database::open(&settings.database)?;
+    database.wait_until_ready(&settings.database).await?;
+    if settings.database.migrate_on_start {
+        let applied = database.migrate().await?;
+        tracing::info!(applied, "the database is migrated");
+    } else {
+        database.check_migrated().await?;
+    }
+    Ok(database)
+}

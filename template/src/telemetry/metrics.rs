@@ -1,0 +1,95 @@
+//! Metrics: one exporter for Prometheus, and the buckets and descriptions of what it exports.
+
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::Context;
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio_util::sync::CancellationToken;
+
+use super::build_info;
+use crate::domain::events::Event;
+
+/// Seconds: from a hit in memory to a request that times out.
+const DURATIONS: [f64; 14] = [
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
+];
+
+/// Renders what was recorded, in the text format of Prometheus.
+#[derive(Clone)]
+pub struct Exporter(PrometheusHandle);
+
+impl Exporter {
+    /// Starts recording for the whole process; a second call shares the first one's record.
+    ///
+    /// # Errors
+    /// If something else records already.
+    pub fn install() -> anyhow::Result<Self> {
+        static INSTALLED: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
+        let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(handle) = &*installed {
+            return Ok(Self(handle.clone()));
+        }
+        let handle = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Suffix("_duration_seconds".into()), &DURATIONS)
+            .and_then(PrometheusBuilder::install_recorder)
+            .context("metrics cannot start")?;
+        describe();
+        let build = build_info();
+        gauge!("build_info", "version" => build.version, "commit" => build.commit).set(1.0);
+        Ok(Self(installed.insert(handle).clone()))
+    }
+
+    #[must_use]
+    pub fn render(&self) -> String {
+        self.0.run_upkeep();
+        self.0.render()
+    }
+}
+
+/// Counts domain events until `stop`.
+pub async fn count_events(mut events: Receiver<Event>, stop: CancellationToken) {
+    while let Some(received) = stop.run_until_cancelled(events.recv()).await {
+        match received {
+            Ok(event) => counter!("business_events_total", "event" => event.name).increment(1),
+            Err(RecvError::Lagged(missed)) => {
+                counter!("business_events_total", "event" => "uncounted").increment(missed);
+            }
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+fn describe() {
+    describe_counter!(
+        "http_requests_total",
+        "Requests answered, by method, route and status."
+    );
+    describe_histogram!(
+        "http_request_duration_seconds",
+        "Time from the request's headers to the response's."
+    );
+    describe_gauge!("http_requests_in_flight", "Requests being answered now.");
+    describe_counter!("cache_hits_total", "Values found in the cache, by tier.");
+    describe_counter!(
+        "cache_misses_total",
+        "Look-ups that a tier could not answer."
+    );
+    describe_counter!("cache_sets_total", "Values stored, by tier.");
+    describe_counter!("cache_errors_total", "Failures of a tier, by operation.");
+    describe_counter!("cache_invalidations_total", "Invalidations, by scope.");
+    describe_gauge!("cache_entries", "Entries in a tier.");
+    describe_gauge!("cache_bytes", "Bytes in a tier, estimated.");
+    describe_histogram!(
+        "database_query_duration_seconds",
+        "Time of a database call, by operation and table."
+    );
+    describe_counter!(
+        "database_query_errors_total",
+        "Database calls that failed, by kind."
+    );
+    describe_gauge!("database_connections", "Connections of the pool, by state.");
+    describe_counter!("business_events_total", "Domain events published, by name.");
+    describe_gauge!("build_info", "Always 1; its labels say which build runs.");
+}

@@ -1,0 +1,1 @@
+//! Articles over the JSON API.

@@ -1,0 +1,1 @@
+//! The two-tier cache, with real files and a clock of its own.

@@ -1,0 +1,1 @@
+//! The real binary, started, misused, stopped and killed.

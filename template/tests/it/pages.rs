@@ -1,0 +1,1 @@
+//! Articles as pages, and what the cache says about them.

@@ -1,0 +1,1 @@
+//! Errors as clients see them, health, and what is around every request.

@@ -1,0 +1,1 @@
+//! The layers of the settings, and what is refused.
