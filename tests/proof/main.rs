@@ -1,0 +1,6 @@
+//! What the template renders, for every combination of answers, by the oldest and the newest cargo-generate.
+
+mod mutations;
+mod refusals;
+mod render;
+mod ways;

@@ -1,0 +1,51 @@
+//! Every generated service that differs in Rust: checked, tested, started, asked and stopped.
+//!
+//! One test after the other, because all share one target folder: `cargo test --test services [-- FILTER]`.
+
+mod refusals;
+mod service;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use service::Generated;
+use xtask::profiles;
+use xtask::repo;
+use xtask::template::Config;
+
+type Check = fn(&Generated) -> anyhow::Result<()>;
+
+/// In this order, for every profile.
+const CHECKS: [(&str, Check); 4] = [
+    ("has_no_clippy_warning", Generated::has_no_clippy_warning),
+    ("passes_its_own_tests", Generated::passes_its_own_tests),
+    (
+        "keeps_the_versions_of_the_shipped_lock",
+        Generated::keeps_the_versions_of_the_shipped_lock,
+    ),
+    (
+        "answers_and_stops_cleanly",
+        Generated::answers_and_stops_cleanly,
+    ),
+];
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = Some(1);
+    let config = Config::read(repo::root()).expect("the template's configuration can be read");
+    let mut trials = Vec::new();
+    for profile in profiles::compiled(&config) {
+        let mut checks = CHECKS.to_vec();
+        checks.extend(refusals::of(&profile));
+        let generated = Arc::new(Generated::later(profile));
+        for (name, check) in checks {
+            let generated = Arc::clone(&generated);
+            trials.push(Trial::test(
+                format!("{}::{name}", generated.profile.name),
+                move || check(&generated).map_err(|error| Failed::from(format!("{error:#}"))),
+            ));
+        }
+    }
+    libtest_mimic::run(&arguments, trials).exit_code()
+}

@@ -1,0 +1,160 @@
+//! One generated service and what every such service must do.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use anyhow::{Context, Result, ensure};
+use axle_tests::Workshop;
+use toml::{Table, Value};
+use xtask::generate::{self, Request, Tool};
+use xtask::postgres::{self, Postgres};
+use xtask::process;
+use xtask::profiles::Profile;
+use xtask::repo;
+use xtask::service::{self, Service};
+use xtask::suite::POSTGRES_URL;
+
+/// A profile's service, generated when the first check asks for it.
+pub struct Generated {
+    pub profile: Profile,
+    workshop: OnceLock<(Workshop, PathBuf)>,
+    postgres: OnceLock<Postgres>,
+}
+
+impl Generated {
+    pub fn later(profile: Profile) -> Self {
+        Self {
+            profile,
+            workshop: OnceLock::new(),
+            postgres: OnceLock::new(),
+        }
+    }
+
+    fn name(&self) -> String {
+        format!("axle-{}", self.profile.name.replace('_', "-"))
+    }
+
+    /// The project's folder, outside the repository.
+    pub fn project(&self) -> Result<&Path> {
+        if self.workshop.get().is_none() {
+            let workshop = Workshop::new();
+            let name = self.name();
+            let request = Request {
+                source: workshop.source(),
+                into: workshop.output(),
+                name: &name,
+                answers: &self.profile.answers,
+            };
+            let project = generate::project(&Tool::Library, request)?;
+            let _ = self.workshop.set((workshop, project));
+        }
+        let (_, project) = self.workshop.get().context("it was generated above")?;
+        Ok(project)
+    }
+
+    /// The built service.
+    pub fn binary(&self) -> Result<PathBuf> {
+        process::capture(service::cargo(self.project()?).arg("build"))?;
+        Ok(service::binary(&self.name(), "debug"))
+    }
+
+    pub fn needs_postgres(&self) -> bool {
+        self.profile.answer("database") == Some("postgres")
+    }
+
+    /// The suite's PostgreSQL server, or one started for this service.
+    fn postgres_url(&self) -> Result<String> {
+        if let Ok(url) = std::env::var(POSTGRES_URL) {
+            return Ok(url);
+        }
+        if self.postgres.get().is_none() {
+            let _ = self.postgres.set(Postgres::start()?);
+        }
+        let postgres = self.postgres.get().context("it was started above")?;
+        Ok(postgres.url("postgres"))
+    }
+
+    pub fn has_no_clippy_warning(&self) -> Result<()> {
+        let args = ["clippy", "--all-targets", "--", "-D", "warnings"];
+        process::capture(service::cargo(self.project()?).args(args))?;
+        Ok(())
+    }
+
+    pub fn passes_its_own_tests(&self) -> Result<()> {
+        let mut test = service::cargo(self.project()?);
+        test.arg("test");
+        if self.needs_postgres() {
+            test.env(POSTGRES_URL, self.postgres_url()?);
+        }
+        let output = process::capture(&mut test)?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        let passed = said
+            .lines()
+            .any(|line| line.starts_with("test result: ok.") && !line.contains(" 0 passed"));
+        ensure!(passed, "no test ran:\n{said}");
+        Ok(())
+    }
+
+    /// The first build takes what the service does not need out of the lock; it must not bring anything new.
+    pub fn keeps_the_versions_of_the_shipped_lock(&self) -> Result<()> {
+        let shipped = locked(&repo::root().join("template/Cargo.lock"))?;
+        let used = locked(&self.project()?.join("Cargo.lock"))?;
+        let own = format!("{} ", self.name());
+        let new: Vec<_> = used
+            .difference(&shipped)
+            .filter(|package| !package.starts_with(&own))
+            .collect();
+        ensure!(new.is_empty(), "not in the template's Cargo.lock: {new:?}");
+        Ok(())
+    }
+
+    pub fn answers_and_stops_cleanly(&self) -> Result<()> {
+        let binary = self.binary()?;
+        let url = if self.needs_postgres() {
+            postgres::create_database(&self.postgres_url()?, &self.name())?
+        } else {
+            "sqlite://data/app.db".to_owned()
+        };
+        let env = [("DATABASE_URL", url.as_str())];
+        let mut service = Service::start(&binary, self.project()?, &env)?;
+        for path in ["/", "/health", "/api/openapi.json"] {
+            let answer = service.get(path)?;
+            ensure!(
+                answer.status == 200,
+                "{path} answered {}\n{}",
+                answer.text,
+                service.log()
+            );
+        }
+        let status = service.stop()?;
+        ensure!(
+            status.code() == Some(0),
+            "after SIGTERM: {status}\n{}",
+            service.log()
+        );
+        Ok(())
+    }
+}
+
+/// Every package of a lock file, as `name version`.
+fn locked(path: &Path) -> Result<BTreeSet<String>> {
+    let text =
+        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let lock: Table = text.parse()?;
+    let packages = lock["package"]
+        .as_array()
+        .context("a lock file lists packages")?;
+    let field = |package: &Value, name: &str| package[name].as_str().map(str::to_owned);
+    Ok(packages
+        .iter()
+        .filter_map(|package| {
+            Some(format!(
+                "{} {}",
+                field(package, "name")?,
+                field(package, "version")?
+            ))
+        })
+        .collect())
+}

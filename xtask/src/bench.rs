@@ -1,0 +1,164 @@
+//! `cargo xtask bench`: how long generating, building and starting take, as a Markdown table.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+
+use crate::demo;
+use crate::generate::{self, Request, Tool};
+use crate::process;
+use crate::repo;
+use crate::service::{self, Service};
+use crate::tools;
+
+const NAME: &str = "axle-bench";
+const RUNS: usize = 5;
+
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// Also measure a debug build from nothing (minutes)
+    #[arg(long)]
+    cold: bool,
+    /// Also measure the rebuild after an edited handler
+    #[arg(long)]
+    incremental: bool,
+}
+
+/// Measures and prints. Each row is the median of five runs, but for the cold build.
+pub fn run(options: &Options) -> Result<()> {
+    let mut rows = vec![(
+        "generate, cargo-generate as a library".to_owned(),
+        generation(&Tool::Library)?,
+    )];
+    let oldest = Tool::Binary(tools::oldest_cargo_generate()?);
+    rows.push((
+        format!("generate, cargo-generate {}", tools::OLDEST),
+        generation(&oldest)?,
+    ));
+
+    let project = demo::generated(NAME)?;
+    if options.cold {
+        rows.push(cold_build(&project)?);
+    }
+    if options.incremental {
+        rows.push(incremental_build(&project)?);
+    }
+    println!("Building for release; this takes some minutes …");
+    process::run(service::cargo(&project).args(["build", "--release"]))?;
+    let binary = service::binary(NAME, "release");
+    process::run(Command::new(&binary).arg("seed").current_dir(&project))?;
+    rows.push((
+        "start to first 200, release".to_owned(),
+        start(&binary, &project)?,
+    ));
+    rows.push((
+        "idle memory (RSS) after one page, release".to_owned(),
+        idle_memory(&binary, &project)?,
+    ));
+    let size = fs::metadata(&binary)?.len();
+    rows.push((
+        "binary, release".to_owned(),
+        format!("{:.1} MiB", mebibytes(size)),
+    ));
+
+    println!("\n| measured | result |\n|---|---|");
+    for (what, result) in rows {
+        println!("| {what} | {result} |");
+    }
+    Ok(())
+}
+
+fn generation(tool: &Tool) -> Result<String> {
+    let source = repo::clean_copy()?;
+    median(|| {
+        let into = TempDir::new().context("cannot create a temporary folder")?;
+        let started = Instant::now();
+        let request = Request {
+            source: source.path(),
+            into: into.path(),
+            name: NAME,
+            answers: &[],
+        };
+        generate::project(tool, request)?;
+        Ok(started.elapsed())
+    })
+}
+
+fn cold_build(project: &Path) -> Result<(String, String)> {
+    let target = TempDir::new().context("cannot create a temporary folder")?;
+    let started = Instant::now();
+    let mut build = service::cargo(project);
+    build.arg("build").env("CARGO_TARGET_DIR", target.path());
+    process::run(&mut build)?;
+    let took = started.elapsed();
+    let lock = fs::read_to_string(project.join("Cargo.lock"))?;
+    let crates = lock.matches("[[package]]").count();
+    let cores = thread::available_parallelism()?;
+    Ok((
+        format!("debug build from nothing, {crates} crates, {cores} cores"),
+        format!("{:.0} s", took.as_secs_f32()),
+    ))
+}
+
+fn incremental_build(project: &Path) -> Result<(String, String)> {
+    let handler = project.join("src/handlers/articles.rs");
+    let source = fs::read_to_string(&handler).context("the sample handler is gone")?;
+    process::run(service::cargo(project).arg("build"))?;
+    let mut edits = 0;
+    let took = median(|| {
+        edits += 1;
+        // A new item changes the crate's code; a comment would not.
+        fs::write(
+            &handler,
+            format!("{source}\n#[doc(hidden)]\npub const EDIT: u32 = {edits};\n"),
+        )?;
+        let started = Instant::now();
+        process::run(service::cargo(project).args(["build", "--quiet"]))?;
+        Ok(started.elapsed())
+    })?;
+    fs::write(&handler, source)?;
+    Ok(("debug build after an edited handler".to_owned(), took))
+}
+
+fn start(binary: &Path, project: &Path) -> Result<String> {
+    median(|| {
+        let started = Instant::now();
+        let mut service = Service::start(binary, project, &[("APP_ENV", "production")])?;
+        let took = started.elapsed();
+        service.stop()?;
+        Ok(took)
+    })
+}
+
+fn idle_memory(binary: &Path, project: &Path) -> Result<String> {
+    let service = Service::start(binary, project, &[("APP_ENV", "production")])?;
+    service.get("/")?;
+    thread::sleep(Duration::from_secs(2));
+    let status = fs::read_to_string(format!("/proc/{}/status", service.pid()))?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let kibibytes: u64 = line
+        .and_then(|line| line.split_whitespace().nth(1)?.parse().ok())
+        .context("the system does not say how much memory a process uses")?;
+    Ok(format!("{:.1} MiB", mebibytes(kibibytes * 1024)))
+}
+
+fn median(mut measure: impl FnMut() -> Result<Duration>) -> Result<String> {
+    let mut times = (0..RUNS).map(|_| measure()).collect::<Result<Vec<_>>>()?;
+    times.sort();
+    let median = times[RUNS / 2];
+    Ok(if median < Duration::from_secs(1) {
+        format!("{} ms", median.as_millis())
+    } else {
+        format!("{:.1} s", median.as_secs_f32())
+    })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "rounded to a tenth when shown")]
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / 1_048_576.0
+}

@@ -1,0 +1,172 @@
+//! Breaks the template on purpose, one marker or path at a time, to see whether the proof notices.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+
+use crate::generate::{self, Request, Tool};
+use crate::process;
+use crate::profiles::{self, Profile};
+use crate::proof;
+use crate::repo;
+use crate::template::Config;
+
+/// One file with one thing broken.
+#[derive(Debug)]
+pub struct Mutation {
+    pub what: String,
+    file: String,
+    text: String,
+}
+
+/// What became of the mutations.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Each mutation that was noticed, with the first thing the proof said.
+    pub caught: Vec<(String, String)>,
+    /// Those nobody noticed.
+    pub survived: Vec<String>,
+}
+
+/// Tries every mutation of the template on a copy of it.
+pub fn try_all() -> Result<Outcome> {
+    let copy = repo::clean_copy()?;
+    let profiles = profiles::rendered(&Config::read(copy.path())?);
+    let mut outcome = Outcome::default();
+    for mutation in mutations(copy.path())? {
+        process::check_interrupt()?;
+        let path = copy.path().join(&mutation.file);
+        let original = fs::read_to_string(&path)?;
+        fs::write(&path, &mutation.text)?;
+        let noticed = first_problem(copy.path(), &profiles);
+        fs::write(&path, original)?;
+        match noticed {
+            Some(problem) => outcome.caught.push((mutation.what, problem)),
+            None => outcome.survived.push(mutation.what),
+        }
+    }
+    Ok(outcome)
+}
+
+/// What the proof says about the template in `source`, if it says anything.
+fn first_problem(source: &Path, profiles: &[Profile]) -> Option<String> {
+    match proof::of_template(source) {
+        Err(error) => return Some(format!("{error:#}")),
+        Ok(problems) if !problems.is_empty() => return problems.into_iter().next(),
+        Ok(_) => {}
+    }
+    profiles.iter().find_map(|profile| {
+        let problems =
+            problems_of(source, profile).unwrap_or_else(|error| vec![format!("{error:#}")]);
+        let first = problems.into_iter().next()?;
+        Some(format!("{}: {first}", profile.name))
+    })
+}
+
+fn problems_of(source: &Path, profile: &Profile) -> Result<Vec<String>> {
+    let into = TempDir::new().context("cannot create a temporary folder")?;
+    let request = Request {
+        source,
+        into: into.path(),
+        name: "mutant",
+        answers: &profile.answers,
+    };
+    let project = generate::project(&Tool::Library, request)?;
+    proof::of_project(source, &project, profile)
+}
+
+fn mutations(source: &Path) -> Result<Vec<Mutation>> {
+    let config = Config::read(source)?;
+    let mut all = Vec::new();
+    for file in &config.include {
+        let text = fs::read_to_string(source.join(file))?;
+        all.extend(of_markers(file, &text));
+    }
+    let file = "cargo-generate.toml";
+    let text = fs::read_to_string(source.join(file))?;
+    for conditional in &config.conditionals {
+        let expression = &conditional.expression;
+        all.extend(of_condition(file, &text, expression, expression));
+        for path in &conditional.ignore {
+            let quoted = format!("\"{path}\"");
+            let misspelt = format!("\"{path}x\"");
+            all.push(replaced(file, &text, &quoted, &misspelt, "path misspelt"));
+            all.push(replaced(
+                file,
+                &text,
+                &format!("{quoted},"),
+                "",
+                "path left out",
+            ));
+        }
+    }
+    for path in &config.include {
+        let quoted = format!("\"{path}\",");
+        all.push(replaced(file, &text, &quoted, "", "file not rendered"));
+    }
+    Ok(all)
+}
+
+/// Each condition misspelt in name and value and turned round, each block cut loose from its condition.
+fn of_markers(file: &str, text: &str) -> Vec<Mutation> {
+    let mut all = Vec::new();
+    for (start, _) in text.match_indices("{% if ") {
+        let (before, rest) = text.split_at(start);
+        let Some((tag, after)) = rest.split_once("%}") else {
+            continue;
+        };
+        let condition = tag.trim_start_matches("{% if ").trim();
+        if condition == "false" {
+            continue;
+        }
+        let line = before.lines().count();
+        for (broken, what) in broken_conditions(condition) {
+            all.push(Mutation {
+                what: format!("{file}:{line}: `{condition}` {what}"),
+                file: file.to_owned(),
+                text: format!("{before}{{% if {broken} %}}{after}"),
+            });
+        }
+        all.push(Mutation {
+            what: format!("{file}:{line}: `{condition}` taken off its block"),
+            file: file.to_owned(),
+            text: format!("{before}{}", after.replacen("{% endif %}", "", 1)),
+        });
+        all.push(Mutation {
+            what: format!("{file}:{line}: `{condition}` never closed"),
+            file: file.to_owned(),
+            text: format!("{before}{tag}%}}{}", after.replacen("{% endif %}", "", 1)),
+        });
+    }
+    all
+}
+
+fn of_condition(file: &str, text: &str, condition: &str, place: &str) -> Vec<Mutation> {
+    broken_conditions(condition)
+        .into_iter()
+        .map(|(broken, what)| replaced(file, text, place, &broken, what))
+        .collect()
+}
+
+fn broken_conditions(condition: &str) -> Vec<(String, &'static str)> {
+    let turned = if condition.contains("!=") {
+        condition.replacen("!=", "==", 1)
+    } else {
+        condition.replacen("==", "!=", 1)
+    };
+    vec![
+        (format!("x{condition}"), "with its option misspelt"),
+        (condition.replacen('"', "\"x", 1), "with its value misspelt"),
+        (turned, "turned round"),
+    ]
+}
+
+fn replaced(file: &str, text: &str, from: &str, to: &str, what: &str) -> Mutation {
+    Mutation {
+        what: format!("{file}: {from} {what}"),
+        file: file.to_owned(),
+        text: text.replacen(from, to, 1),
+    }
+}

@@ -1,0 +1,217 @@
+//! The combinations of answers that are proven: the defaults, every other value once, and every pair of values.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result};
+
+use crate::template::Config;
+
+/// Options whose answer changes no line of Rust: profiles that differ only here are rendered, but not compiled twice.
+const WITHOUT_RUST: [&str; 2] = ["license", "description"];
+
+/// One answer to every question of the template.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Profile {
+    /// `defaults`, or what differs from them: `database-postgres_frontend-none`.
+    pub name: String,
+    /// Every option with its answer, in the order of the questions.
+    pub answers: Vec<(String, String)>,
+}
+
+impl Profile {
+    fn new(config: &Config, answers: Vec<String>) -> Self {
+        let differing: Vec<String> = config
+            .options
+            .iter()
+            .zip(&answers)
+            .filter(|(option, answer)| &option.default != *answer)
+            .map(|(option, answer)| format!("{}-{}", option.name, slug(answer)))
+            .collect();
+        let name = if differing.is_empty() {
+            "defaults".to_owned()
+        } else {
+            differing.join("_")
+        };
+        let names = config.options.iter().map(|option| option.name.clone());
+        Self {
+            name,
+            answers: names.zip(answers).collect(),
+        }
+    }
+
+    /// The answer to `option`.
+    #[must_use]
+    pub fn answer(&self, option: &str) -> Option<&str> {
+        let found = self.answers.iter().find(|(name, _)| name == option);
+        found.map(|(_, answer)| answer.as_str())
+    }
+
+    fn rust_answers(&self) -> Vec<&(String, String)> {
+        self.answers
+            .iter()
+            .filter(|(name, _)| !WITHOUT_RUST.contains(&name.as_str()))
+            .collect()
+    }
+}
+
+/// The profiles to render: the defaults, each other value on its own, then as few as cover every pair of values.
+#[must_use]
+pub fn rendered(config: &Config) -> Vec<Profile> {
+    let defaults: Vec<String> = config.options.iter().map(|o| o.default.clone()).collect();
+    let mut rows = vec![defaults.clone()];
+    for (i, option) in config.options.iter().enumerate() {
+        for choice in option.choices.iter().filter(|c| **c != option.default) {
+            let mut row = defaults.clone();
+            row[i].clone_from(choice);
+            rows.push(row);
+        }
+    }
+    let mut missing = all_pairs(config);
+    for row in &rows {
+        cover(row, &mut missing);
+    }
+    while let Some(pair) = missing.first().cloned() {
+        let row = row_covering(config, &defaults, &pair, &missing);
+        cover(&row, &mut missing);
+        rows.push(row);
+    }
+    rows.into_iter()
+        .map(|row| Profile::new(config, row))
+        .collect()
+}
+
+/// The rendered profiles that differ in Rust, one of each.
+#[must_use]
+pub fn compiled(config: &Config) -> Vec<Profile> {
+    let mut seen = BTreeSet::new();
+    rendered(config)
+        .into_iter()
+        .filter(|profile| seen.insert(format!("{:?}", profile.rust_answers())))
+        .collect()
+}
+
+/// The rendered profile called `name`.
+pub fn find(config: &Config, name: &str) -> Result<Profile> {
+    let all = rendered(config);
+    let names: Vec<&str> = all.iter().map(|profile| profile.name.as_str()).collect();
+    let message = format!(
+        "there is no profile `{name}`; choose one of {}",
+        names.join(", ")
+    );
+    let found = all.iter().find(|profile| profile.name == name);
+    found.cloned().context(message)
+}
+
+/// Two values of two options: `(option, value, option, value)`.
+type Pair = (usize, String, usize, String);
+
+fn all_pairs(config: &Config) -> BTreeSet<Pair> {
+    let mut pairs = BTreeSet::new();
+    for (i, first) in config.options.iter().enumerate() {
+        for (j, second) in config.options.iter().enumerate().skip(i + 1) {
+            for a in &first.choices {
+                for b in &second.choices {
+                    pairs.insert((i, a.clone(), j, b.clone()));
+                }
+            }
+        }
+    }
+    pairs
+}
+
+fn cover(row: &[String], missing: &mut BTreeSet<Pair>) {
+    missing.retain(|(i, a, j, b)| row[*i] != *a || row[*j] != *b);
+}
+
+/// A row with `pair`, every other option set to the value that covers most of what is missing.
+fn row_covering(
+    config: &Config,
+    defaults: &[String],
+    pair: &Pair,
+    missing: &BTreeSet<Pair>,
+) -> Vec<String> {
+    let mut row = defaults.to_vec();
+    row[pair.0].clone_from(&pair.1);
+    row[pair.2].clone_from(&pair.3);
+    for (i, option) in config.options.iter().enumerate() {
+        if i == pair.0 || i == pair.2 {
+            continue;
+        }
+        let covers = |choice: &&String| {
+            let mut candidate = row.clone();
+            candidate[i].clone_from(choice);
+            let mut left = missing.clone();
+            cover(&candidate, &mut left);
+            missing.len() - left.len()
+        };
+        if let Some(best) = option.choices.iter().max_by_key(covers) {
+            row[i].clone_from(best);
+        }
+    }
+    row
+}
+
+fn slug(answer: &str) -> String {
+    let dashed: String = answer
+        .to_lowercase()
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .collect();
+    dashed.trim_matches('-').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::template::TemplateOption;
+
+    fn config() -> Config {
+        let option = |name: &str, choices: &[&str]| TemplateOption {
+            name: name.into(),
+            default: choices.first().copied().unwrap_or("text").into(),
+            choices: choices.iter().map(|c| (*c).to_owned()).collect(),
+        };
+        Config {
+            options: vec![
+                option("database", &["sqlite", "postgres"]),
+                option("frontend", &["pages", "none"]),
+                option(
+                    "license",
+                    &["MIT OR Apache-2.0", "MIT", "Apache-2.0", "none"],
+                ),
+                option("description", &[]),
+            ],
+            include: vec![],
+            ignore: vec![],
+            hooks: vec![],
+            conditionals: vec![],
+        }
+    }
+
+    #[test]
+    fn every_pair_of_values_is_rendered() {
+        let config = config();
+        let mut missing = all_pairs(&config);
+        for profile in rendered(&config) {
+            let row: Vec<String> = profile.answers.into_iter().map(|(_, a)| a).collect();
+            cover(&row, &mut missing);
+        }
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+
+    #[test]
+    fn the_defaults_come_first_and_names_say_what_differs() {
+        let names: Vec<String> = rendered(&config()).into_iter().map(|p| p.name).collect();
+        assert_eq!(
+            names[..3],
+            ["defaults", "database-postgres", "frontend-none"]
+        );
+        assert!(names.len() < 12, "{names:?}");
+    }
+
+    #[test]
+    fn profiles_that_differ_in_text_alone_are_compiled_once() {
+        let profiles = compiled(&config());
+        assert_eq!(profiles.len(), 4, "{profiles:?}");
+    }
+}

@@ -1,0 +1,179 @@
+//! Builds, starts, asks and stops a generated service.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::postgres::free_port;
+use crate::process;
+use crate::repo;
+
+/// How long a service may take to answer, or to stop.
+const PATIENCE: Duration = Duration::from_secs(45);
+
+/// A cargo command for a service, building into the folder all services share.
+#[must_use]
+pub fn cargo(folder: &Path) -> Command {
+    let mut command = process::cargo();
+    command
+        .current_dir(folder)
+        .env("CARGO_TARGET_DIR", repo::services_target());
+    command
+}
+
+/// Where a build of the package `name` puts its binary.
+#[must_use]
+pub fn binary(name: &str, build: &str) -> PathBuf {
+    repo::services_target().join(build).join(name)
+}
+
+/// What the service answered.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    /// Head and body as they came.
+    pub text: String,
+}
+
+/// A running service, stopped when dropped.
+#[derive(Debug)]
+pub struct Service {
+    child: Child,
+    /// `127.0.0.1:8080`
+    pub address: String,
+    /// The operator's listener: `127.0.0.1:2112`.
+    pub operator: String,
+    log: PathBuf,
+}
+
+impl Service {
+    /// Starts `binary` in `folder`, on its usual ports if they are free and on others if not, and waits until
+    /// `/health` says 200. What the service logs goes to a file.
+    pub fn start(binary: &Path, folder: &Path, env: &[(&str, &str)]) -> Result<Self> {
+        let (port, operator) = (free_or(8080)?, free_or(2112)?);
+        let log = folder.join("service.log");
+        let file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+        let child = Command::new(binary)
+            .current_dir(folder)
+            .env("PORT", port.to_string())
+            .env("APP__OPERATOR__PORT", operator.to_string())
+            .envs(env.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(file.try_clone()?)
+            .stderr(file)
+            .process_group(0) // Ctrl-C is for us; we pass on one SIGTERM
+            .spawn()
+            .with_context(|| format!("cannot start {}", binary.display()))?;
+        let mut service = Self {
+            child,
+            address: format!("127.0.0.1:{port}"),
+            operator: format!("127.0.0.1:{operator}"),
+            log,
+        };
+        service.wait_until_healthy()?;
+        Ok(service)
+    }
+
+    fn wait_until_healthy(&mut self) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            process::check_interrupt()?;
+            let last = match get(&self.address, "/health") {
+                Ok(answer) if answer.status == 200 => return Ok(()),
+                Ok(answer) => answer.text,
+                Err(error) => format!("{error:#}"),
+            };
+            if let Some(status) = self.child.try_wait()? {
+                bail!("the service stopped with {status}:\n{}", self.log());
+            }
+            if Instant::now() > deadline {
+                bail!("the service is not healthy: {last}\n{}", self.log());
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Asks for `path` on the public listener.
+    pub fn get(&self, path: &str) -> Result<Answer> {
+        get(&self.address, path)
+    }
+
+    /// What the service has logged so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// The process, for what the system says about it.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until the service stops: an interrupt asks it to.
+    pub fn wait(&mut self) -> Result<ExitStatus> {
+        process::wait(&mut self.child)
+    }
+
+    /// Sends SIGTERM and waits for the end.
+    pub fn stop(&mut self) -> Result<ExitStatus> {
+        process::terminate(&self.child);
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            if Instant::now() > deadline {
+                bail!(
+                    "the service did not stop within {PATIENCE:?}:\n{}",
+                    self.log()
+                );
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = self.stop();
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// One HTTP request on its own connection.
+pub fn get(address: &str, path: &str) -> Result<Answer> {
+    let mut stream =
+        TcpStream::connect(address).with_context(|| format!("nothing listens on {address}"))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nAccept: text/html, */*\r\nConnection: close\r\n\r\n"
+    )?;
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let status = text
+        .split(' ')
+        .nth(1)
+        .and_then(|code| code.parse().ok())
+        .with_context(|| format!("{address} does not speak HTTP: {text:?}"))?;
+    Ok(Answer { status, text })
+}
+
+fn free_or(preferred: u16) -> Result<u16> {
+    match TcpListener::bind(("127.0.0.1", preferred)) {
+        Ok(_) => Ok(preferred),
+        Err(_) => free_port(),
+    }
+}

@@ -1,0 +1,312 @@
+//! `cargo xtask test`: every check in order, with what it counted and what it could not do.
+
+use std::cell::OnceCell;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use tempfile::NamedTempFile;
+
+use crate::demo;
+use crate::mutate;
+use crate::postgres::Postgres;
+use crate::process;
+use crate::repo;
+use crate::service;
+use crate::tools;
+
+/// Where a test finds the administration address of a PostgreSQL server.
+pub const POSTGRES_URL: &str = "TEST_DATABASE_URL";
+/// Where the proof finds the oldest supported cargo-generate.
+pub const CARGO_GENERATE: &str = "AXLE_CARGO_GENERATE";
+/// Where a test notes that this machine cannot run it.
+const SKIPPED: &str = "AXLE_SKIPPED";
+
+type Step = (&'static str, fn(&mut Suite) -> Result<()>);
+
+const STEPS: [Step; 9] = [
+    ("template tools: format", |suite| {
+        suite.check(workspace(&["fmt", "--all", "--check"]))
+    }),
+    ("template tools: clippy", |suite| {
+        suite.check(workspace(&[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ]))
+    }),
+    ("template in place: format", |suite| {
+        suite.check(in_place(&["fmt", "--check"]))
+    }),
+    ("template in place: clippy", |suite| {
+        suite.check(in_place(&[
+            "clippy",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ]))?;
+        suite.check(in_place(&[
+            "clippy",
+            "--all-targets",
+            "--features",
+            "postgres",
+            "--",
+            "-D",
+            "warnings",
+        ]))
+    }),
+    ("template in place: tests on SQLite", |suite| {
+        suite.check(in_place(&["test"]))
+    }),
+    ("template in place: tests on PostgreSQL", |suite| {
+        let url = suite.postgres_url()?;
+        let mut test = in_place(&["test", "--features", "postgres"]);
+        test.env(POSTGRES_URL, url);
+        suite.check(test)
+    }),
+    ("proof: every combination renders right", |suite| {
+        let mut test = workspace(&["test", "--workspace", "--lib", "--bins", "--test", "proof"]);
+        test.env(CARGO_GENERATE, tools::oldest_cargo_generate()?);
+        suite.check(test)
+    }),
+    (
+        "proof: every combination builds, tests and serves",
+        |suite| {
+            let url = suite.postgres_url()?;
+            let mut test = workspace(&["test", "--package", "axle-tests", "--test", "services"]);
+            test.env(POSTGRES_URL, url);
+            suite.check(test)
+        },
+    ),
+    ("browser: the pages of the default service", browser),
+];
+
+/// Runs the steps whose name contains `only`, or all, and fails if anything failed.
+pub fn run(only: Option<&str>) -> Result<()> {
+    let mut suite = Suite::new()?;
+    let chosen = STEPS
+        .iter()
+        .filter(|(name, _)| only.is_none_or(|text| name.contains(text)));
+    for (name, work) in chosen {
+        println!("\n=== {name}");
+        let started = Instant::now();
+        if let Err(error) = work(&mut suite) {
+            process::check_interrupt()?;
+            println!("{error:#}");
+            suite.failures.push((*name).to_owned());
+        }
+        let took = started.elapsed();
+        println!("=== {name}: {:.1} s", took.as_secs_f32());
+        suite.times.push((name, took));
+    }
+    suite.summary()
+}
+
+/// What has been counted so far, and the servers the steps share.
+struct Suite {
+    passed: u32,
+    failed: u32,
+    /// The steps that did not end well.
+    failures: Vec<String>,
+    times: Vec<(&'static str, Duration)>,
+    skipped: NamedTempFile,
+    postgres: OnceCell<Postgres>,
+}
+
+impl Suite {
+    fn new() -> Result<Self> {
+        Ok(Self {
+            passed: 0,
+            failed: 0,
+            failures: Vec::new(),
+            times: Vec::new(),
+            skipped: NamedTempFile::new().context("cannot create a temporary file")?,
+            postgres: OnceCell::new(),
+        })
+    }
+
+    /// Runs one command. What it reports as tests is counted as such, anything else as one check.
+    fn check(&mut self, mut command: Command) -> Result<()> {
+        command.env(SKIPPED, self.skipped.path());
+        let (mut passed, mut failed) = (0, 0);
+        let status = process::stream(&mut command, |line| {
+            println!("{line}");
+            if let Some((more, less)) = test_result(line) {
+                passed += more;
+                failed += less;
+            }
+        })?;
+        if status.success() && passed == 0 {
+            passed = 1;
+        }
+        if !status.success() && failed == 0 {
+            failed = 1;
+        }
+        self.passed += passed;
+        self.failed += failed;
+        if !status.success() {
+            bail!("`{}` failed", process::shown(&command));
+        }
+        Ok(())
+    }
+
+    /// The administration address of a PostgreSQL server that lives as long as the suite.
+    fn postgres_url(&mut self) -> Result<String> {
+        if self.postgres.get().is_none() {
+            let started = self
+                .postgres
+                .set(Postgres::start().inspect_err(|_| self.failed += 1)?);
+            started.expect("it was not there a line ago");
+        }
+        let postgres = self
+            .postgres
+            .get()
+            .context("PostgreSQL was started a line ago")?;
+        Ok(postgres.url("postgres"))
+    }
+
+    fn summary(self) -> Result<()> {
+        let skipped = fs::read_to_string(self.skipped.path()).unwrap_or_default();
+        println!("\n=== summary");
+        for (name, took) in &self.times {
+            let verdict = if self.failures.iter().any(|failure| failure == name) {
+                "FAILED"
+            } else {
+                "ok"
+            };
+            println!("{:>7.1} s  {verdict:6} {name}", took.as_secs_f32());
+        }
+        for line in skipped.lines() {
+            println!("skipped: {line}");
+        }
+        let total: Duration = self.times.iter().map(|(_, took)| *took).sum();
+        println!(
+            "{} passed, {} failed, {} skipped in {:.0} s",
+            self.passed,
+            self.failed,
+            skipped.lines().count(),
+            total.as_secs_f32()
+        );
+        if !self.failures.is_empty() {
+            bail!(
+                "{} of {} steps failed",
+                self.failures.len(),
+                self.times.len()
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Notes that this machine cannot run the check called `name`; the summary lists it.
+pub fn skip(name: &str, reason: &str) {
+    let line = format!("{name}: {reason}");
+    eprintln!("skipped: {line}");
+    if let Some(path) = std::env::var_os(SKIPPED) {
+        let written = OpenOptions::new()
+            .append(true)
+            .open(path)
+            .and_then(|mut file| writeln!(file, "{line}"));
+        written.expect("the suite made the file for this");
+    }
+}
+
+/// The counts of a line like `test result: ok. 12 passed; 0 failed; …`.
+fn test_result(line: &str) -> Option<(u32, u32)> {
+    let counts = line.strip_prefix("test result: ")?.split_once(". ")?.1;
+    let count = |word| -> Option<u32> {
+        let part = counts.split(';').find(|part| part.ends_with(word))?;
+        part.trim().split(' ').next()?.parse().ok()
+    };
+    Some((count(" passed")?, count(" failed")?))
+}
+
+fn workspace(args: &[&str]) -> Command {
+    let mut command = process::cargo();
+    command.args(args).current_dir(repo::root());
+    command
+}
+
+fn in_place(args: &[&str]) -> Command {
+    let mut command = service::cargo(&repo::root().join("template"));
+    command.args(args);
+    command
+}
+
+/// Shows the default service to a real browser; `tests/browser` says what is looked at.
+fn browser(suite: &mut Suite) -> Result<()> {
+    let folder = repo::root().join("tests/browser");
+    for program in ["node", "npm"] {
+        if tools::on_path(&[program]).is_none() {
+            return suite.skip("browser", &format!("{program} is not installed"));
+        }
+    }
+    if tools::on_path(&["chromium", "google-chrome"]).is_none()
+        && let Err(error) = tools::apt_install("chromium")
+    {
+        return suite.skip("browser", &format!("{error:#}"));
+    }
+    process::run(
+        Command::new("npm")
+            .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+            .current_dir(&folder),
+    )?;
+    let name = "axle-browser";
+    let project = demo::generated(name)?;
+    let service = demo::built_and_started(name, &project)?;
+    let mut check = Command::new("node");
+    check
+        .arg(folder.join("check.mjs"))
+        .arg(format!("http://{}", service.address))
+        .arg(repo::target().join("screenshots"))
+        .current_dir(&folder);
+    suite.check(check)
+}
+
+impl Suite {
+    fn skip(&mut self, name: &str, reason: &str) -> Result<()> {
+        println!("skipped: {name}: {reason}");
+        writeln!(self.skipped, "{name}: {reason}").context("cannot note a skipped check")
+    }
+}
+
+/// `cargo xtask mutate`: says for every mutation how it was noticed, and fails if one was not.
+pub fn mutate() -> Result<()> {
+    let outcome = mutate::try_all()?;
+    for (what, problem) in &outcome.caught {
+        println!(
+            "noticed   {what}\n          {}",
+            problem.lines().next().unwrap_or_default()
+        );
+    }
+    for what in &outcome.survived {
+        println!("SURVIVED  {what}");
+    }
+    println!(
+        "{} noticed, {} survived",
+        outcome.caught.len(),
+        outcome.survived.len()
+    );
+    if !outcome.survived.is_empty() {
+        bail!("the proof is blind to {} mutations", outcome.survived.len());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::test_result;
+
+    #[test]
+    fn a_result_line_is_counted() {
+        let line = "test result: FAILED. 12 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.51s";
+        assert_eq!(test_result(line), Some((12, 3)));
+        assert_eq!(test_result("running 3 tests"), None);
+    }
+}
