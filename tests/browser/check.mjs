@@ -1,0 +1,244 @@
+// Walks a running, seeded service in Chromium and checks what a visitor would notice: node check.mjs <base-url> <screenshot-dir>
+
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { chromium } from 'playwright-core';
+
+const [baseUrl, shots] = process.argv.slice(2);
+const browserPath = process.env.CHROMIUM ?? '/usr/bin/chromium';
+if (!URL.canParse(baseUrl ?? '') || !shots) exit('Usage: node check.mjs <base-url> <screenshot-dir>');
+if (!existsSync(browserPath)) exit(`There is no browser at ${browserPath}; install Chromium or set CHROMIUM to its path.`);
+
+const origin = new URL(baseUrl).origin;
+const missing = `${origin}/definitely-not-here`;
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const sizes = {
+  desktop: { viewport: { width: 1280, height: 900 } },
+  phone: { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true },
+};
+let passed = 0;
+let failed = 0;
+
+mkdirSync(shots, { recursive: true });
+const browser = await chromium.launch({
+  executablePath: browserPath,
+  args: [
+    // Chromium's sandbox refuses to run as root, which is what a container usually is.
+    ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []),
+    ...['gpu', 'quic', 'background-networking', 'component-update', 'sync'].map((name) => `--disable-${name}`),
+    '--no-first-run',
+  ],
+});
+try {
+  for (const size of Object.keys(sizes)) {
+    for (const colorScheme of ['light', 'dark']) {
+      await pass(`${size}, ${colorScheme}`, { ...sizes[size], colorScheme, reducedMotion: 'reduce' }, tour);
+    }
+  }
+  await pass('light and dark', {}, schemes);
+  await pass('JavaScript off', { ...sizes.desktop, javaScriptEnabled: false }, withoutJavaScript);
+  await pass('keyboard', sizes.desktop, keyboard);
+} finally {
+  await browser.close();
+}
+console.log(`${passed} passed, ${failed} failed`);
+process.exitCode = failed === 0 ? 0 : 1;
+
+/** What a visitor with a mouse or a finger does, with every check on every page on the way. */
+async function tour(page, check, name) {
+  const look = (label) => inspect(page, check, label, name);
+
+  const home = await page.goto(`${origin}/`);
+  check(home.status() === 200, `/ answered ${home.status()} instead of 200.`);
+  const heading = await text(page, 'h1');
+  await look('list');
+
+  const first = await firstArticle(page);
+  const title = (await first.innerText()).trim();
+  await first.click();
+  await page.waitForURL((url) => url.pathname.startsWith('/articles/'));
+  check((await text(page, 'h1')) === title, `The article reached from “${title}” has another heading.`);
+  await look('article');
+
+  await page.goBack();
+  check((await text(page, 'h1')) === heading, 'Going back from the article did not lead to the list.');
+
+  const link = page.locator('main a[rel=tag]').first();
+  const tag = (await link.innerText()).trim();
+  const target = await link.evaluate((a) => a.href);
+  await link.click();
+  await page.waitForURL(target);
+  check((await text(page, 'h1')).includes(tag), `The list for the tag “${tag}” does not name it in its heading.`);
+  const articles = page.locator('main article');
+  const tagged = articles.filter({ has: page.locator('a[rel=tag]').getByText(tag, { exact: true }) });
+  const [all, matching] = [await articles.count(), await tagged.count()];
+  check(all > 0 && all === matching, `Of ${all} articles listed for the tag “${tag}”, ${matching} have it.`);
+  await look('tag');
+
+  const lost = await page.goto(missing);
+  check(lost.status() === 404, `An address that does not exist answered ${lost.status()} instead of 404.`);
+  check((await page.locator('main').innerText()).includes('404'), 'The page for a missing address does not say 404.');
+  await look('404');
+
+  const document = await (await page.request.get(`${origin}/api/openapi.json`)).json();
+  const methods = ['get', 'put', 'post', 'delete', 'options', 'head', 'patch', 'trace'];
+  const operations = Object.values(document.paths).flatMap(Object.keys).filter((key) => methods.includes(key)).length;
+  await page.goto(`${origin}/api/docs/`);
+  await page.locator('.opblock').first().waitFor();
+  const shown = await page.locator('.opblock').count();
+  check(shown === operations, `The API viewer shows ${shown} of the ${operations} operations in the document.`);
+  await screenshot(page, 'docs', name);
+}
+
+/** The checks that hold for every page of the site itself. */
+async function inspect(page, check, label, name) {
+  const { width } = page.viewportSize();
+  await page.evaluate(() => document.fonts.ready);
+  const { shift, scrollWidth, h1s } = await page.evaluate(() => ({
+    shift: window.layoutShift,
+    scrollWidth: document.documentElement.scrollWidth,
+    h1s: document.querySelectorAll('h1').length,
+  }));
+  check(shift === 0, `The ${label} page moved while it loaded (layout shift ${shift}).`);
+  check(scrollWidth <= width, `The ${label} page is ${scrollWidth} px wide in a ${width} px window.`);
+  check(h1s === 1, `The ${label} page has ${h1s} h1 headings instead of one.`);
+  await screenshot(page, label, name);
+
+  await page.evaluate(axe);
+  const { violations } = await page.evaluate(() => window.axe.run({ rules: { 'target-size': { enabled: true } } }));
+  const found = violations.map(({ id, nodes }) => `${id} at ${nodes.map((node) => node.target.join(' ')).join(', ')}`);
+  check(found.length === 0, `axe finds fault with the ${label} page: ${found.join('; ')}.`);
+}
+
+/** Both colour schemes exist, and differ. */
+async function schemes(page, check) {
+  await page.goto(`${origin}/`);
+  const background = async (colorScheme) => {
+    await page.emulateMedia({ colorScheme });
+    return page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
+  };
+  const [light, dark] = [await background('light'), await background('dark')];
+  check(light !== dark, `The background is ${light} in the light and in the dark scheme.`);
+}
+
+/** The site is complete without a script. */
+async function withoutJavaScript(page, check) {
+  await page.goto(`${origin}/`);
+  const first = await firstArticle(page);
+  const title = (await first.innerText()).trim();
+  await first.click();
+  await page.waitForURL((url) => url.pathname.startsWith('/articles/'));
+  check((await text(page, 'h1')) === title, 'Without JavaScript the first article cannot be read.');
+  const styled = await page.locator('body').evaluate((body) => getComputedStyle(body).display);
+  check(styled === 'grid', 'Without JavaScript the stylesheet is not applied.');
+  const tag = page.locator('main a[rel=tag]').first();
+  const target = await tag.evaluate((a) => a.href);
+  await tag.click();
+  await page.waitForURL(target);
+  check((await page.locator('main article h2 a').count()) > 0, 'Without JavaScript following a tag lists no article.');
+}
+
+/** The site is usable, and shows where one is, with the keyboard alone. */
+async function keyboard(page, check) {
+  const focused = () =>
+    page.evaluate(() => {
+      const element = document.activeElement;
+      const box = element.getBoundingClientRect();
+      return {
+        name: element.innerText.trim(),
+        href: element.getAttribute('href'),
+        title: element.matches('main article h2 a'),
+        outlined: getComputedStyle(element).outlineStyle !== 'none',
+        seen: box.top >= 0 && box.left >= 0 && box.bottom <= innerHeight && box.width > 0,
+        inMain: document.querySelector('main').contains(element),
+      };
+    });
+
+  await page.goto(`${origin}/`);
+  await page.keyboard.press('Tab');
+  const skip = await focused();
+  check(skip.href === '#content', `The first tab stop is “${skip.name}”, not the skip link.`);
+  check(skip.seen && skip.outlined, 'The skip link stays out of sight when it has the focus.');
+  await page.keyboard.press('Enter');
+  const moved = await page.locator('#content:focus').waitFor({ timeout: 2_000 }).then(() => true, () => false);
+  check(moved, 'The skip link does not move the focus to the content.');
+  await page.keyboard.press('Tab');
+  check((await focused()).inMain, 'After the skip link the next tab stop is not in the content.');
+
+  await page.goto(`${origin}/`);
+  await firstArticle(page);
+  let stop;
+  for (let presses = 0; presses < 20 && !stop?.title; presses++) {
+    await page.keyboard.press('Tab');
+    stop = await focused();
+    check(stop.outlined, `The focus cannot be seen on “${stop.name}”.`);
+  }
+  check(stop.title, 'Twenty presses of Tab do not reach an article.');
+  await page.keyboard.press('Enter');
+  await page.waitForURL((url) => url.pathname.startsWith('/articles/'));
+  check((await text(page, 'h1')) === stop.name, `Enter on “${stop.name}” opened another article.`);
+}
+
+/** Runs one walk in a fresh browser profile, watching requests and the console from outside. */
+async function pass(name, options, walk) {
+  const context = await browser.newContext(options);
+  context.setDefaultTimeout(10_000);
+  const page = await context.newPage();
+  const check = (good, sentence) => {
+    if (good) return void passed++;
+    failed++;
+    console.error(`[${name}] ${sentence.replace(/\s+/g, ' ')}`);
+  };
+  const foreign = new Set();
+  const errors = new Set();
+  context.on('request', (request) => {
+    const url = new URL(request.url());
+    if (url.origin !== origin && !['data:', 'blob:'].includes(url.protocol)) foreign.add(url.href);
+  });
+  context.on('response', (response) => {
+    if (response.status() >= 400 && response.url() !== missing) errors.add(`${response.status()} for ${response.url()}`);
+  });
+  context.on('console', (message) => {
+    if (message.type() === 'error' && message.location().url !== missing) errors.add(message.text());
+  });
+  context.on('weberror', (error) => {
+    // Chromium reports a view transition that it skips (a busy machine, a fast click) as an unhandled rejection.
+    const { message } = error.error();
+    if (!message.startsWith('Transition was ')) errors.add(message);
+  });
+  await context.addInitScript(() => {
+    window.layoutShift = 0;
+    new PerformanceObserver((list) => {
+      for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.layoutShift += entry.value;
+    }).observe({ type: 'layout-shift', buffered: true });
+  });
+
+  try {
+    await walk(page, check, name);
+  } catch (error) {
+    check(false, `The walk stopped at ${page.url()}: ${error.message.split('\n')[0]}`);
+  }
+  check(foreign.size === 0, `The pages asked other hosts for ${[...foreign].join(', ')}.`);
+  check(errors.size === 0, `The browser reports errors: ${[...errors].join('; ')}`);
+  await context.close();
+}
+
+async function firstArticle(page) {
+  const links = page.locator('main article h2 a');
+  if ((await links.count()) === 0) throw new Error('it lists no article, so seed the service first.');
+  return links.first();
+}
+
+async function text(page, selector) {
+  return (await page.locator(selector).first().innerText()).trim();
+}
+
+function screenshot(page, label, name) {
+  return page.screenshot({ path: join(shots, `${label}-${name.replace(', ', '-')}.png`), fullPage: true });
+}
+
+function exit(sentence) {
+  console.error(sentence);
+  process.exit(2);
+}
