@@ -1,8 +1,7 @@
 //! Articles in SQL: one text for SQLite and PostgreSQL.
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
-use sqlx::{QueryBuilder, Transaction};
+use sqlx::{FromRow, QueryBuilder, Row as _, Transaction};
 
 use crate::domain::articles::{
     Article, ArticleId, ArticleQuery, ArticleRepository, Cursor, Markdown, RepositoryError, Slice,
@@ -10,6 +9,8 @@ use crate::domain::articles::{
 };
 use crate::domain::error::{Invalid, StoreError};
 use crate::infra::db::{Database, Driver, store_error};
+
+type DatabaseRow = <Driver as sqlx::Database>::Row;
 
 pub struct SqlArticles {
     db: Database,
@@ -131,7 +132,7 @@ impl ArticleRepository for SqlArticles {
             .timed("select", "articles", row)
             .await
             .map_err(store_error)?;
-        row.map(Article::try_from).transpose()
+        Ok(row.map(|Row(article)| article))
     }
 
     async fn find_by_slug(&self, slug: &Slug) -> Result<Option<Article>, StoreError> {
@@ -143,7 +144,7 @@ impl ArticleRepository for SqlArticles {
             .timed("select", "articles", row)
             .await
             .map_err(store_error)?;
-        row.map(Article::try_from).transpose()
+        Ok(row.map(|Row(article)| article))
     }
 
     async fn list(&self, query: &ArticleQuery) -> Result<Slice<Article>, StoreError> {
@@ -154,11 +155,7 @@ impl ArticleRepository for SqlArticles {
             .timed("list", "articles", rows)
             .await
             .map_err(store_error)?;
-        let articles = rows
-            .into_iter()
-            .map(Article::try_from)
-            .collect::<Result<_, _>>()?;
-        Ok(query.slice(articles))
+        Ok(query.slice(rows.into_iter().map(|Row(article)| article).collect()))
     }
 }
 
@@ -218,47 +215,45 @@ fn write_error(error: sqlx::Error) -> RepositoryError {
     }
 }
 
-#[derive(sqlx::FromRow)]
-struct Row {
-    id: ArticleId,
-    slug: String,
-    title: String,
-    summary: String,
-    body: String,
-    status: String,
-    published_at: Option<DateTime<Utc>>,
-    created_at: DateTime<Utc>,
-    updated_at: DateTime<Utc>,
-    version: Version,
-    tags: Option<String>,
+/// A row of `select_articles!`.
+struct Row(Article);
+
+impl FromRow<'_, DatabaseRow> for Row {
+    fn from_row(row: &DatabaseRow) -> sqlx::Result<Self> {
+        let tags = row.try_get::<Option<&str>, _>("tags")?.unwrap_or_default();
+        let tags = tags
+            .split(',')
+            .filter(|tag| !tag.is_empty())
+            .map(Tag::parse);
+        let tags = tags.collect::<Result<_, _>>().and_then(Tags::new);
+        Ok(Self(Article {
+            id: row.try_get("id")?,
+            slug: parsed(row, "slug", Slug::parse)?,
+            title: parsed(row, "title", Title::parse)?,
+            summary: parsed(row, "summary", Summary::parse)?,
+            body: parsed(row, "body", Markdown::parse)?,
+            tags: tags.map_err(|rule| broken("tags", rule))?,
+            status: parsed(row, "status", Status::parse)?,
+            published_at: row.try_get("published_at")?,
+            created_at: row.try_get("created_at")?,
+            updated_at: row.try_get("updated_at")?,
+            version: row.try_get("version")?,
+        }))
+    }
 }
 
-impl TryFrom<Row> for Article {
-    type Error = StoreError;
+fn parsed<T>(
+    row: &DatabaseRow,
+    column: &str,
+    parse: fn(&str) -> Result<T, Invalid>,
+) -> sqlx::Result<T> {
+    parse(row.try_get(column)?).map_err(|rule| broken(column, rule))
+}
 
-    fn try_from(row: Row) -> Result<Self, StoreError> {
-        let article = || {
-            let tags = row.tags.as_deref().unwrap_or_default();
-            let tags = tags
-                .split(',')
-                .filter(|tag| !tag.is_empty())
-                .map(Tag::parse);
-            Ok(Self {
-                id: row.id,
-                slug: Slug::parse(&row.slug)?,
-                title: Title::parse(&row.title)?,
-                summary: Summary::parse(&row.summary)?,
-                body: Markdown::parse(&row.body)?,
-                tags: Tags::new(tags.collect::<Result<_, _>>()?)?,
-                status: Status::parse(&row.status)?,
-                published_at: row.published_at,
-                created_at: row.created_at,
-                updated_at: row.updated_at,
-                version: row.version,
-            })
-        };
-        article().map_err(|rule: Invalid| {
-            StoreError::Failed(format!("the stored article {} {rule}", row.id).into())
-        })
+/// A stored value that breaks a rule of today.
+fn broken(column: &str, rule: Invalid) -> sqlx::Error {
+    sqlx::Error::ColumnDecode {
+        index: column.to_owned(),
+        source: rule.into(),
     }
 }

@@ -26,6 +26,7 @@ use self::entry::Header;
 use self::generations::Generations;
 use self::memory::{Memory, Resident};
 use crate::domain::clock::Clock;
+use crate::settings::{limited, some_time};
 
 /// `[cache]`
 #[derive(Clone, Debug, Deserialize, Serialize, Validate)]
@@ -33,9 +34,11 @@ use crate::domain::clock::Clock;
 pub struct CacheSettings {
     /// How long an entry stays in memory.
     #[serde(with = "humantime_serde")]
+    #[validate(custom(function = limited))]
     pub l1_ttl: Duration,
     /// How long an entry is valid at all, on disk.
     #[serde(with = "humantime_serde")]
+    #[validate(custom(function = limited))]
     pub l2_ttl: Duration,
     /// Bytes of memory; absent: a quarter of what the machine or container has left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,6 +47,7 @@ pub struct CacheSettings {
     pub dir: PathBuf,
     /// How often expired entries are removed from disk.
     #[serde(with = "humantime_serde")]
+    #[validate(custom(function = some_time))]
     pub gc_interval: Duration,
 }
 

@@ -1,6 +1,7 @@
 //! The database: one pool, its settings, the migrations, and what its errors mean to the domain.{% capture body %}
 
-mod error; //~{% if database == "postgres" %}
+mod error;
+mod migrations; //~{% if database == "postgres" %}
 pub mod postgres; //~{% endif %}{% if database == "sqlite" %}
 pub mod sqlite; //~{% endif %}
 
@@ -9,9 +10,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
-use sqlx::migrate::Migrator;
 use sqlx::{ConnectOptions, Connection, Transaction};
-use validator::Validate;
+use validator::{Validate, ValidationError};
 
 pub use error::store_error; //~{% if false %}
 #[cfg(feature = "postgres")]
@@ -21,7 +21,8 @@ use sqlite as engine; //~{% endif %}{% if database == "postgres" %}
 //+ use postgres as engine; //~{% endif %}{% if database == "sqlite" %}
 //+ use sqlite as engine; //~{% endif %}
 
-use crate::settings::Secret;
+use self::migrations::MIGRATOR;
+use crate::settings::{Secret, limited, some_time};
 
 pub use engine::Driver;
 
@@ -32,23 +33,30 @@ pub type Pool = sqlx::Pool<Driver>;
 #[serde(deny_unknown_fields)]
 pub struct DatabaseSettings {
     /// May hold a password, so it is shown without it.
+    #[validate(custom(function = url_of_this_engine))]
     pub url: Secret,
     #[validate(range(min = 1, max = 1000, message = "must be 1 to 1000"))]
     pub max_connections: u32,
     /// How long a request waits for a free connection.
     #[serde(with = "humantime_serde")]
+    #[validate(custom(function = some_time))]
     pub acquire_timeout: Duration,
     /// A statement that takes longer is logged.
     #[serde(with = "humantime_serde")]
+    #[validate(custom(function = limited))]
     pub slow_query: Duration,
     /// How long a start waits for a server that does not answer.
     #[serde(with = "humantime_serde")]
+    #[validate(custom(function = some_time))]
     pub startup_timeout: Duration,
     /// Whether `serve` applies pending migrations before it serves.
     pub migrate_on_start: bool,
 }
 
-static MIGRATOR: Migrator = sqlx::migrate!();
+fn url_of_this_engine(url: &Secret) -> Result<(), ValidationError> {
+    let rule = |rule: String| ValidationError::new("url").with_message(rule.into());
+    engine::parse(url.expose()).map(drop).map_err(rule)
+}
 
 /// A cheap handle on the pool.
 #[derive(Clone, Debug)]
@@ -89,8 +97,7 @@ impl Database {
             };
             let url = &settings.url;
             if !error::is_temporary(&error) {
-                return Err(error)
-                    .with_context(|| format!("the database {url} refused the connection"));
+                return Err(error).with_context(|| format!("the database {url} cannot be used"));
             }
             if deadline.saturating_duration_since(Instant::now()) <= pause {
                 let waited = settings.startup_timeout;
@@ -154,7 +161,9 @@ impl Database {
             .filter(|m| !m.applied)
             .count();
         if pending > 0 {
-            bail!("{pending} migrations are pending; apply them with the subcommand `migrate`");
+            bail!(
+                "the database lacks migrations ({pending}); apply them with the subcommand `migrate`"
+            );
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 
@@ -14,13 +14,20 @@ pub type Driver = sqlx::Sqlite;
 pub const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
 
 /// # Errors
-/// If the URL is not one of `SQLite`, or the folder of the file cannot be made.
+/// What the URL must be, if it is not one of `SQLite`.
+pub fn parse(url: &str) -> Result<SqliteConnectOptions, String> {
+    let rule = "must look like sqlite://data/app.db";
+    // The driver takes any text for the name of a file.
+    match url.strip_prefix("sqlite:") {
+        None | Some("" | "//") => Err(rule.to_owned()),
+        Some(_) => url.parse().map_err(|error| format!("{rule}: {error}")),
+    }
+}
+
+/// # Errors
+/// If the URL is not one of `SQLite`.
 pub fn options(settings: &DatabaseSettings) -> anyhow::Result<SqliteConnectOptions> {
-    let options: SqliteConnectOptions = settings
-        .url
-        .expose()
-        .parse()
-        .context("database.url must look like sqlite://data/app.db")?;
+    let options = parse(settings.url.expose()).map_err(|rule| anyhow!("database.url {rule}"))?;
     Ok(options
         .create_if_missing(true)
         .foreign_keys(true)
