@@ -5,7 +5,7 @@ use axum::http::header::{ETAG, LOCATION};
 use axum::http::{HeaderName, StatusCode};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -261,11 +261,14 @@ fn decode_cursor(text: &str) -> Option<Cursor> {
     let mut parts = text.splitn(3, ' ');
     let (kind, id, key) = (parts.next()?, parts.next()?.parse().ok()?, parts.next()?);
     match kind {
-        "d" => Some(Cursor::Date(
-            DateTime::from_timestamp_micros(key.parse().ok()?)?,
-            id,
-        )),
-        "t" => Some(Cursor::Title(key.to_owned(), id)),
+        "d" => {
+            let date = DateTime::from_timestamp_micros(key.parse().ok()?)?;
+            // The years a store can compare.
+            (1..=9999)
+                .contains(&date.year())
+                .then_some(Cursor::Date(date, id))
+        }
+        "t" => Some(Cursor::Title(Title::parse(key).ok()?.into(), id)),
         _ => None,
     }
 }

@@ -5,6 +5,7 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::{CONTENT_TYPE, IF_MATCH};
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
+use serde_path_to_error::Segment;
 use validator::{Validate, ValidationErrors, ValidationErrorsKind};
 
 use super::problem::{FieldError, Kind, Problem};
@@ -67,8 +68,11 @@ fn unreadable(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem 
         .path()
         .iter()
         .fold(String::new(), |pointer, segment| match segment {
-            serde_path_to_error::Segment::Unknown => pointer,
-            segment => format!("{pointer}/{segment}").replace(['[', ']'], ""),
+            Segment::Seq { index } => format!("{pointer}/{index}"),
+            Segment::Map { key: name } | Segment::Enum { variant: name } => {
+                format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"))
+            }
+            Segment::Unknown => pointer,
         });
     Problem::invalid(vec![FieldError { pointer, detail }])
 }

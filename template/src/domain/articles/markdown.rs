@@ -16,10 +16,13 @@ impl Markdown {
     /// Takes `source` as it is.
     ///
     /// # Errors
-    /// If it is longer than [`Markdown::MAX`].
+    /// If it is longer than [`Markdown::MAX`] or contains the character NUL, which PostgreSQL cannot store.
     pub fn parse(source: &str) -> Result<Self, Invalid> {
         if source.len() > Self::MAX {
             return Err(Invalid("must be at most 100,000 bytes long"));
+        }
+        if source.contains('\0') {
+            return Err(Invalid("must not contain the character NUL"));
         }
         Ok(Self(source.to_owned()))
     }
