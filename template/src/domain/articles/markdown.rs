@@ -1,6 +1,8 @@
 //! The body of an article: Markdown in, HTML that is safe to show out.
 
-use pulldown_cmark::{Options, Parser, html};
+use std::sync::LazyLock;
+
+use pulldown_cmark::{CowStr, Event, HeadingLevel, Options, Parser, Tag, TagEnd, html};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::error::Invalid;
@@ -32,33 +34,76 @@ impl Markdown {
         &self.0
     }
 
-    /// `CommonMark` with tables, strikethrough, task lists and footnotes, as sanitised HTML: scripts, event
-    /// handlers and dangerous links are gone, whatever the source says.
+    /// CommonMark with tables, strikethrough, task lists and footnotes, as sanitised HTML: scripts, event
+    /// handlers and dangerous links are gone, whatever the source says. Headings start at level two, below the
+    /// title of the page.
     #[must_use]
     pub fn to_html(&self) -> String {
         let extensions = Options::ENABLE_TABLES
             | Options::ENABLE_STRIKETHROUGH
             | Options::ENABLE_TASKLISTS
             | Options::ENABLE_FOOTNOTES;
+        let events = Parser::new_ext(&self.0, extensions).map(for_a_page);
         let mut unsafe_html = String::with_capacity(self.0.len() * 3 / 2);
-        html::push_html(&mut unsafe_html, Parser::new_ext(&self.0, extensions));
-        ammonia::Builder::default()
-            .add_tags(["input"])
-            .add_tag_attributes("input", ["checked", "disabled"])
-            .add_tag_attribute_values("input", "type", ["checkbox"])
-            .add_generic_attributes(["id"])
-            .id_prefix(Some("text-"))
-            .add_tag_attributes("code", ["class"])
-            .add_tag_attribute_values(
-                "sup",
-                "class",
-                ["footnote-reference", "footnote-definition-label"],
-            )
-            .add_tag_attribute_values("div", "class", ["footnote-definition"])
-            .clean(&unsafe_html)
-            .to_string()
+        html::push_html(&mut unsafe_html, events);
+        SANITISER.clean(&unsafe_html).to_string()
     }
 }
+
+/// Put before the ids in a body, which must not take one of the page's own.
+const ID_PREFIX: &str = "text-";
+
+/// Lowers headings by one level and marks what footnotes refer to.
+fn for_a_page(event: Event<'_>) -> Event<'_> {
+    let prefixed = |label: CowStr<'_>| format!("{ID_PREFIX}{label}").into();
+    match event {
+        Event::FootnoteReference(label) => Event::FootnoteReference(prefixed(label)),
+        Event::Start(Tag::FootnoteDefinition(label)) => {
+            Event::Start(Tag::FootnoteDefinition(prefixed(label)))
+        }
+        Event::Start(Tag::Heading {
+            level,
+            id,
+            classes,
+            attrs,
+        }) => Event::Start(Tag::Heading {
+            level: below(level),
+            id,
+            classes,
+            attrs,
+        }),
+        Event::End(TagEnd::Heading(level)) => Event::End(TagEnd::Heading(below(level))),
+        other => other,
+    }
+}
+
+fn below(level: HeadingLevel) -> HeadingLevel {
+    HeadingLevel::try_from(level as usize + 1).unwrap_or(HeadingLevel::H6)
+}
+
+static SANITISER: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| {
+    let mut sanitiser = ammonia::Builder::default();
+    sanitiser
+        .rm_tags(["h1"])
+        // The boxes of task lists, and no other input.
+        .add_tags(["input"])
+        .add_tag_attributes("input", ["checked"])
+        .set_tag_attribute_value("input", "type", "checkbox")
+        .set_tag_attribute_value("input", "disabled", "")
+        .set_tag_attribute_value("input", "aria-label", "Done")
+        // What may be wider than the screen can be scrolled with the keyboard.
+        .set_tag_attribute_value("pre", "tabindex", "0")
+        .set_tag_attribute_value("table", "tabindex", "0")
+        .add_tag_attributes("code", ["class"])
+        .add_tag_attributes("div", ["class", "id"])
+        .add_tag_attributes("sup", ["class"])
+        .attribute_filter(|_, attribute, value| match attribute {
+            "id" if !value.starts_with(ID_PREFIX) => None,
+            "class" if !(value.starts_with("language-") || value.starts_with("footnote-")) => None,
+            _ => Some(value.into()),
+        });
+    sanitiser
+});
 
 #[cfg(test)]
 mod tests {
@@ -104,6 +149,36 @@ mod tests {
                 assert!(!html.contains(bad), "{attack} -> {html}");
             }
         }
+    }
+
+    #[test]
+    fn headings_stay_below_the_title_of_the_page() {
+        assert_eq!(html("# One"), "<h2>One</h2>\n");
+        assert_eq!(html("###### Six"), "<h6>Six</h6>\n");
+        assert!(!html("<h1>Mine</h1>").contains("<h1"));
+    }
+
+    #[test]
+    fn a_footnote_link_leads_to_its_note() {
+        let html = html("Text[^a].\n\n[^a]: The note.");
+        assert!(html.contains("href=\"#text-a\""), "{html}");
+        assert!(html.contains("id=\"text-a\""), "{html}");
+    }
+
+    #[test]
+    fn a_body_cannot_take_the_ids_and_classes_of_the_page() {
+        let html = html("<div id=\"content\" class=\"masthead\">x</div>");
+        assert_eq!(html, "<div>x</div>");
+    }
+
+    #[test]
+    fn an_input_is_a_box_that_cannot_be_changed() {
+        let html = html("<input name=\"password\" value=\"x\">");
+        assert!(
+            html.contains("type=\"checkbox\"") && html.contains("disabled"),
+            "{html}"
+        );
+        assert!(!html.contains("password"), "{html}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use axum::response::Response;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Deserialize;
 
-use super::Head;
+use super::{Head, SITE};
 use crate::component::{Component, Routes};
 use crate::domain::articles::{
     Article, ArticleQuery, ArticleService, Cursor, Slice, Slug, Sort, Tag,
@@ -159,10 +159,11 @@ struct TagLink {
 impl ListPage {
     fn new(query: &ArticleQuery, slice: &Slice<Article>) -> Self {
         let tag = query.tag.as_ref();
-        let title = tag.map_or("Articles".to_owned(), |tag| format!("Articles about {tag}"));
+        let description = tag.map_or("Articles".to_owned(), |tag| format!("Articles about {tag}"));
+        let title = tag.map_or(SITE.to_owned(), |_| description.clone());
         let last = slice.items.last().filter(|_| slice.next.is_some());
         Self {
-            head: Head::new(title.clone(), title),
+            head: Head::new(title, description),
             older: last.map(|article| list_url(tag, Some(&article.slug))),
             newer: query.after.as_ref().map(|_| list_url(tag, None)),
             tag: tag.map(ToString::to_string),

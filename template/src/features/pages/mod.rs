@@ -20,6 +20,9 @@ pub fn component() -> Component {
     }
 }
 
+/// The name in the header, and the title of the front page.
+const SITE: &str = env!("CARGO_PKG_NAME");
+
 /// The head of a page, and the frame around it.
 struct Head {
     title: String,
@@ -37,7 +40,7 @@ impl Head {
             title: title.into(),
             description: description.into(),
             canonical: None,
-            site: env!("CARGO_PKG_NAME"),
+            site: SITE,
             stylesheet: asset_url("app.css"),
             icon: asset_url("favicon.svg"),
         }
