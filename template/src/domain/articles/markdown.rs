@@ -53,7 +53,7 @@ impl Markdown {
 /// Put before the ids in a body, which must not take one of the page's own.
 const ID_PREFIX: &str = "text-";
 
-/// Lowers headings by one level and marks what footnotes refer to.
+/// Keeps the first level of headings for the page's own title, and marks what footnotes refer to.
 fn for_a_page(event: Event<'_>) -> Event<'_> {
     let prefixed = |label: CowStr<'_>| format!("{ID_PREFIX}{label}").into();
     match event {
@@ -62,23 +62,21 @@ fn for_a_page(event: Event<'_>) -> Event<'_> {
             Event::Start(Tag::FootnoteDefinition(prefixed(label)))
         }
         Event::Start(Tag::Heading {
-            level,
+            level: HeadingLevel::H1,
             id,
             classes,
             attrs,
         }) => Event::Start(Tag::Heading {
-            level: below(level),
+            level: HeadingLevel::H2,
             id,
             classes,
             attrs,
         }),
-        Event::End(TagEnd::Heading(level)) => Event::End(TagEnd::Heading(below(level))),
+        Event::End(TagEnd::Heading(HeadingLevel::H1)) => {
+            Event::End(TagEnd::Heading(HeadingLevel::H2))
+        }
         other => other,
     }
-}
-
-fn below(level: HeadingLevel) -> HeadingLevel {
-    HeadingLevel::try_from(level as usize + 1).unwrap_or(HeadingLevel::H6)
 }
 
 static SANITISER: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| {
@@ -154,7 +152,7 @@ mod tests {
     #[test]
     fn headings_stay_below_the_title_of_the_page() {
         assert_eq!(html("# One"), "<h2>One</h2>\n");
-        assert_eq!(html("###### Six"), "<h6>Six</h6>\n");
+        assert_eq!(html("## Two"), "<h2>Two</h2>\n");
         assert!(!html("<h1>Mine</h1>").contains("<h1"));
     }
 
