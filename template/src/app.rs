@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_swagger_ui::SwaggerUi;
+use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::component::{Component, Health, Probe, Route, Routes, Samples, Task};
 use crate::http::Listeners;
@@ -18,6 +18,9 @@ use crate::{handlers, http, infra, telemetry};
 
 /// How long background tasks may take to stop.
 const TASK_GRACE: Duration = Duration::from_secs(10);
+
+/// How long the database and the cache may take to close.
+const CLOSE_GRACE: Duration = Duration::from_secs(5);
 
 /// What this service consists of.
 fn components(platform: &Platform, exporter: Exporter) -> Vec<Component> {
@@ -93,12 +96,16 @@ impl App {
             samples.extend(component.samples);
             presentation.page = component.error_page.or(presentation.page);
         }
-        pages = pages.merge(handlers::system::routes(probes, platform.shutdown.clone()));
+        pages = pages.merge(handlers::system::routes(probes, platform.shutdown.clone())); //~{% if frontend == "none" %}
+        //+ pages = pages.get("/", handlers::system::index); //~{% endif %}
 
         let (api, document) = OpenApiRouter::with_openapi(base_document())
             .nest("/api/v1", api)
             .split_for_parts();
-        let viewer = SwaggerUi::new("/api/docs").url("/api/openapi.json", document.clone());
+        let viewer = SwaggerUi::new("/api/docs")
+            // By default it sends the address of the document to a validator on the internet.
+            .config(Config::default().validator_url("none"))
+            .url("/api/openapi.json", document.clone());
         let (pages, mut routes) = pages.into_parts();
         routes.extend(documented_routes(&document));
         routes.sort();
@@ -177,7 +184,12 @@ impl App {
         {
             tracing::warn!(left = tasks.len(), "background tasks did not stop in time");
         }
-        self.platform.close().await;
+        if tokio::time::timeout(CLOSE_GRACE, self.platform.close())
+            .await
+            .is_err()
+        {
+            tracing::warn!("the database and the cache did not close in time");
+        }
         stop_operator.cancel();
         if let Err(error) = operator.await {
             tracing::error!(%error, "the operator listener failed");

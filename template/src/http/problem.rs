@@ -309,6 +309,8 @@ pub(super) async fn respond(
     }
     let problem = match response.extensions_mut().remove::<Arc<Problem>>() {
         Some(problem) => problem,
+        // A handler's own report, such as that of /health.
+        None if is_json(response.headers()) => return response,
         None => Arc::new(Problem::new(Kind::of_status(status))),
     };
     if status.is_server_error() {
@@ -321,6 +323,12 @@ pub(super) async fn respond(
     }
     let headers = std::mem::take(response.headers_mut());
     render(&problem, status, headers, &about, form, presentation)
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|value| value == "application/json")
 }
 
 fn render(

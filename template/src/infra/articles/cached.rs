@@ -46,7 +46,7 @@ impl CachedArticles {
         F: Future<Output = Result<(), RepositoryError>> + Send + 'static,
     {
         let (store, write) = (self.store.clone(), write(Arc::clone(&self.inner)));
-        let task = tokio::spawn(async move {
+        let task = self.store.spawn(async move {
             let result = write.await;
             // Also after an error: a write that failed on its way back may have been done.
             store.invalidate_tags([LIST_TAG.to_owned(), article_tag(id)]);
