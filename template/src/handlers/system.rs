@@ -1,6 +1,7 @@
 //! What the service says about itself: health, build, the API's index and documentation.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -12,6 +13,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::component::{Health, Probe, Routes};
 use crate::telemetry::{BuildInfo, build_info};
+
+/// How long a probe may take: whoever asks for health gives up soon as well.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Routes that need to know all components, and so are added last.
 #[must_use]
@@ -45,7 +49,8 @@ async fn health(State(Checks { probes, .. }): State<Checks>) -> impl IntoRespons
     let mut checks = BTreeMap::new();
     let mut worst = Health::Ok;
     for probe in probes {
-        let health = (probe.check)().await;
+        let answer = tokio::time::timeout(PATIENCE, (probe.check)()).await;
+        let health = answer.unwrap_or(Health::Error);
         worst = worst.max(health);
         checks.insert(probe.name, name(health));
     }
