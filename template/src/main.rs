@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use app::app::App;
@@ -12,8 +13,11 @@ use app::platform::Platform;
 use app::settings::{self, Settings};
 use app::telemetry::{self, Exporter};
 use clap::{Parser, Subcommand};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+
+/// What sends a signal to a process and to its group, as `timeout` does, means one.
+const ONE_SIGNAL: Duration = Duration::from_millis(250);
 
 #[derive(Parser)]
 #[command(version, about)]
@@ -64,8 +68,20 @@ fn main() -> ExitCode {
 }
 
 fn fail(error: &anyhow::Error) -> ExitCode {
-    eprintln!("error: {error:#}");
+    eprintln!("error: {}", one_line(error));
     ExitCode::FAILURE
+}
+
+/// The error and its causes; those that an error has already told are not told again.
+fn one_line(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |told, cause| {
+        let cause = cause.to_string();
+        match told.as_str() {
+            "" => cause,
+            told if told.ends_with(&cause) => told.to_owned(),
+            told => format!("{told}: {cause}"),
+        }
+    })
 }
 
 #[tokio::main]
@@ -87,9 +103,18 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let exporter = Exporter::install()?;
     // Before anything slow: a port that is taken is known at once.
     let listeners = Listeners::bind(&settings.server, &settings.operator).await?;
-    let platform = Platform::connect(settings, Clock::system()).await?;
-    let app = App::new(platform, exporter);
-    stop_on_signal(app.shutdown())?;
+    let stop = stop_on_signal()?;
+    let connecting = Platform::connect(settings, Clock::system());
+    let Some(platform) = stop.run_until_cancelled(connecting).await else {
+        tracing::info!("stopped before it served");
+        return Ok(());
+    };
+    let app = App::new(platform?, exporter);
+    let shutdown = app.shutdown();
+    tokio::spawn(async move {
+        stop.cancelled().await;
+        shutdown.cancel();
+    });
     tracing::info!(
         public = format!("http://{}", listeners.public.local_addr()?),
         operator = format!("http://{}", listeners.operator.local_addr()?),
@@ -101,31 +126,50 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The first signal stops in order, the second at once.
-fn stop_on_signal(shutdown: CancellationToken) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+/// The token is cancelled by the first signal; the second one ends the process at once.
+fn stop_on_signal() -> anyhow::Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    let (stopping, mut first) = (stop.clone(), Signals::listen()?);
     tokio::spawn(async move {
-        for first in [true, false] {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            if first {
-                tracing::info!("stopping; a second signal stops at once");
-                shutdown.cancel();
-            }
+        first.recv().await;
+        tracing::info!("stopping; a second signal stops at once");
+        stopping.cancel();
+        tokio::time::sleep(ONE_SIGNAL).await;
+        if let Ok(mut second) = Signals::listen() {
+            second.recv().await;
+            std::process::exit(1);
         }
-        std::process::exit(1);
     });
-    Ok(())
+    Ok(stop)
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?,
+        })
+    }
+
+    async fn recv(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 async fn migrate(settings: &Settings) -> anyhow::Result<()> {
     let database = Database::open(&settings.database)?;
     database.wait_until_ready(&settings.database).await?;
     let applied = database.migrate().await?;
-    println!("{applied} migrations applied");
+    println!("migrations applied: {applied}");
     Ok(())
 }
 
@@ -147,7 +191,7 @@ async fn seed(settings: Settings) -> anyhow::Result<()> {
     let platform = Platform::connect(settings, Clock::system()).await?;
     let cache_is_in_use = !platform.cache.has_disk();
     let app = App::new(platform, Exporter::install()?);
-    println!("{} samples added", app.add_samples().await?);
+    println!("samples added: {}", app.add_samples().await?);
     if cache_is_in_use {
         println!("A service is running on this cache: pages it has cached show the samples later.");
     }

@@ -2,13 +2,16 @@
 //!
 //! Each section is a plain struct beside the code it configures. `config/default.toml` is the list of them all.
 
+mod words;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
-use validator::{Validate, ValidationErrors, ValidationErrorsKind};
+use validator::{Validate, ValidationError, ValidationErrors, ValidationErrorsKind};
 
 use crate::http::{OperatorSettings, ServerSettings};
 use crate::infra::cache::CacheSettings;
@@ -17,6 +20,7 @@ use crate::telemetry::LogSettings;
 
 const DEFAULTS: &str = include_str!("../config/default.toml");
 const LOCAL_FILE: &str = "config/local.toml";
+const DOTENV: &str = ".env";
 const PREFIX: &str = "APP__";
 
 /// Names that platforms set, and the settings they stand for.
@@ -66,7 +70,10 @@ impl Environment {
             other => Err(Problem {
                 key: "APP_ENV".into(),
                 source: "environment".into(),
-                message: format!("must be development, production or test, not `{other}`"),
+                message: format!(
+                    "must be development, production or test, not `{}`",
+                    other.escape_debug()
+                ),
             }),
         }
     }
@@ -95,12 +102,17 @@ impl fmt::Display for Secret {
         let Some((scheme, rest)) = self.0.split_once("://") else {
             return f.write_str("***");
         };
+        // Parameters may hold a password too, and an @.
+        let (rest, parameters) = match rest.split_once('?') {
+            Some((rest, _)) => (rest, "?***"),
+            None => (rest, ""),
+        };
         // A password may hold an @, the host may not.
         let Some((user, host)) = rest.rsplit_once('@') else {
-            return f.write_str(&self.0);
+            return write!(f, "{scheme}://{rest}{parameters}");
         };
         let user = user.split(':').next().unwrap_or_default();
-        write!(f, "{scheme}://{user}:***@{host}")
+        write!(f, "{scheme}://{user}:***@{host}{parameters}")
     }
 }
 
@@ -128,6 +140,9 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.key == self.source {
+            return write!(f, "{} {}", self.key, self.message);
+        }
         write!(f, "{} {} ({})", self.key, self.message, self.source)
     }
 }
@@ -160,39 +175,31 @@ impl Loaded {
             .max()
             .unwrap_or(0);
         rows.iter().fold(String::new(), |report, (row, source)| {
-            report
-                + &format!(
-                    "{row:width$}  # {source}
-"
-                )
+            report + &format!("{row:width$}  # {source}\n")
         })
     }
 }
 
-/// Loads the settings of this process: `file` or `config/local.toml` if it exists, then the environment, to which
-/// a `.env` file adds in development.
+/// Loads the settings of this process: `file` or `config/local.toml` if it exists, then a `.env` file in
+/// development, then the environment.
 ///
 /// # Errors
 /// Everything that is wrong, at once.
 pub fn load(file: Option<&Path>) -> Result<Loaded, InvalidSettings> {
-    let mut variables: BTreeMap<String, String> = std::env::vars_os()
+    let variables: BTreeMap<String, String> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
-    let environment = variables
-        .get("APP_ENV")
-        .map_or(Ok(Environment::Development), |name| {
-            Environment::parse(name)
-        });
-    if matches!(environment, Ok(Environment::Development)) {
-        for (name, value) in dotenvy::dotenv_iter().into_iter().flatten().flatten() {
-            variables.entry(name).or_insert(value);
-        }
-    }
     let file = match file {
         Some(file) => Some(file.to_owned()),
         None => Some(PathBuf::from(LOCAL_FILE)).filter(|local| local.exists()),
     };
-    load_from(file.as_deref(), &variables)
+    let mut layers = Layers::default();
+    let environment = variables.get("APP_ENV").map(String::as_str);
+    let dotenv = match environment {
+        None | Some("development") => layers.read_dotenv(Path::new(DOTENV)),
+        Some(_) => BTreeMap::new(),
+    };
+    layers.load(file.as_deref(), &dotenv, &variables)
 }
 
 /// Loads the settings from `file` and `variables` over the defaults.
@@ -203,32 +210,30 @@ pub fn load_from(
     file: Option<&Path>,
     variables: &BTreeMap<String, String>,
 ) -> Result<Loaded, InvalidSettings> {
-    let mut layers = Layers::default();
-    let name = variables
-        .get("APP_ENV")
-        .map_or("development", String::as_str);
-    let environment = Environment::parse(name).unwrap_or_else(|problem| {
-        layers.problems.push(problem);
-        Environment::default()
-    });
-    layers.add_defaults(environment);
-    if let Some(file) = file {
-        layers.add_file(file);
+    Layers::default().load(file, &BTreeMap::new(), variables)
+}
+
+/// A rule for durations: zero would stop what they limit, and centuries overflow a clock.
+///
+/// # Errors
+/// If it is broken.
+pub fn some_time(duration: &Duration) -> Result<(), ValidationError> {
+    if duration.is_zero() {
+        return Err(ValidationError::new("zero").with_message("must be longer than 0s".into()));
     }
-    layers.add_variables(variables);
-    let mut settings = layers.read()?;
-    settings.environment = environment;
-    if let Err(errors) = settings.validate() {
-        layers.add_broken_rules("", &errors);
+    limited(duration)
+}
+
+/// A rule for durations that may be zero.
+///
+/// # Errors
+/// If it is broken.
+pub fn limited(duration: &Duration) -> Result<(), ValidationError> {
+    const TEN_YEARS: Duration = Duration::from_hours(10 * 365 * 24);
+    if *duration > TEN_YEARS {
+        return Err(ValidationError::new("long").with_message("must be at most 10years".into()));
     }
-    if layers.problems.is_empty() {
-        Ok(Loaded {
-            settings,
-            sources: layers.sources,
-        })
-    } else {
-        Err(InvalidSettings(layers.problems))
-    }
+    Ok(())
 }
 
 /// The layers merged so far, and what was wrong with them.
@@ -240,8 +245,84 @@ struct Layers {
 }
 
 impl Layers {
+    fn load(
+        mut self,
+        file: Option<&Path>,
+        dotenv: &BTreeMap<String, String>,
+        variables: &BTreeMap<String, String>,
+    ) -> Result<Loaded, InvalidSettings> {
+        let name = variables.get("APP_ENV").or_else(|| dotenv.get("APP_ENV"));
+        let name = name.map_or("development", String::as_str);
+        let environment = Environment::parse(name).unwrap_or_else(|problem| {
+            self.problems.push(problem);
+            Environment::default()
+        });
+        self.add_defaults(environment);
+        if let Some(file) = file {
+            self.add_file(file);
+        }
+        self.add_variables(dotenv, DOTENV);
+        self.add_variables(variables, "environment");
+        let mut settings = self.read()?;
+        settings.environment = environment;
+        if let Err(errors) = settings.validate() {
+            self.add_broken_rules("", &errors);
+        }
+        if self.problems.is_empty() {
+            Ok(Loaded {
+                settings,
+                sources: self.sources,
+            })
+        } else {
+            Err(InvalidSettings(self.problems))
+        }
+    }
+
+    /// The variables of a `.env` file, if there is one.
+    fn read_dotenv(&mut self, file: &Path) -> BTreeMap<String, String> {
+        let mut variables = BTreeMap::new();
+        let lines = match dotenvy::from_path_iter(file) {
+            Ok(lines) => lines,
+            Err(error) if error.not_found() => return variables,
+            Err(error) => {
+                self.refuse_file(file, format!("cannot be read: {error}"));
+                return variables;
+            }
+        };
+        for line in lines {
+            match line {
+                Ok((name, value)) => {
+                    variables.insert(name, value);
+                }
+                Err(dotenvy::Error::LineParse(line, _)) => {
+                    // The rest of the line may be a secret.
+                    let start = line.split([' ', '=', ':']).next().unwrap_or_default();
+                    self.refuse_file(
+                        file,
+                        format!("has a line that is not NAME=value: `{start}…`"),
+                    );
+                }
+                // The next line would fail alike, without end.
+                Err(error) => {
+                    self.refuse_file(file, format!("cannot be read: {error}"));
+                    break;
+                }
+            }
+        }
+        variables
+    }
+
+    fn refuse_file(&mut self, file: &Path, message: String) {
+        let name = file.display().to_string();
+        self.problems.push(Problem {
+            key: name.clone(),
+            source: name,
+            message,
+        });
+    }
+
     fn add_defaults(&mut self, environment: Environment) {
-        let mut defaults: Table = DEFAULTS.parse().expect("a test reads config/default.toml");
+        let mut defaults = defaults();
         let production = defaults.remove("production");
         self.add(&defaults, "config/default.toml");
         if let (Environment::Production, Some(Value::Table(production))) = (environment, production)
@@ -251,24 +332,21 @@ impl Layers {
     }
 
     fn add_file(&mut self, file: &Path) {
-        let source = file.display().to_string();
         let parsed = match std::fs::read_to_string(file) {
-            Ok(text) => text
-                .parse::<Table>()
-                .map_err(|error| format!("is not TOML: {}", error.message())),
+            Ok(text) => text.parse::<Table>().map_err(|error| {
+                let before = error.span().and_then(|span| text.get(..span.start));
+                let line = before.map_or(1, |before| before.matches('\n').count() + 1);
+                format!("is not TOML: line {line}: {}", error.message())
+            }),
             Err(error) => Err(format!("cannot be read: {error}")),
         };
         match parsed {
-            Ok(table) => self.add(&table, &source),
-            Err(message) => self.problems.push(Problem {
-                key: source.clone(),
-                source,
-                message,
-            }),
+            Ok(table) => self.add(&table, &file.display().to_string()),
+            Err(message) => self.refuse_file(file, message),
         }
     }
 
-    fn add_variables(&mut self, variables: &BTreeMap<String, String>) {
+    fn add_variables(&mut self, variables: &BTreeMap<String, String>, source: &str) {
         let short = SHORT_NAMES
             .iter()
             .filter_map(|(name, key)| Some((*name, (*key).to_owned(), variables.get(*name)?)));
@@ -276,46 +354,40 @@ impl Layers {
             let key = name.strip_prefix(PREFIX)?.to_lowercase().replace("__", ".");
             Some((name.as_str(), key, value))
         });
-        let found: Vec<_> = short.chain(long).collect();
-        for (name, key, value) in found {
-            let value = self.typed(&key, value);
+        let defaults = defaults();
+        for (name, key, text) in short.chain(long) {
             let mut layer = Table::new();
-            insert(&mut layer, &key, value);
-            self.add(&layer, &format!("environment {name}"));
-        }
-    }
-
-    /// A variable is text; it becomes what the default of the same setting is.
-    fn typed(&self, key: &str, text: &str) -> Value {
-        let text_value = Value::String(text.to_owned());
-        match find(&self.merged, key) {
-            Some(Value::String(_)) | None => text_value,
-            Some(_) => {
-                let parsed = format!("value = {text}").parse::<Table>().ok();
-                parsed
-                    .and_then(|mut table| table.remove("value"))
-                    .unwrap_or(text_value)
-            }
+            insert(&mut layer, &key, typed(find(&defaults, &key), text));
+            self.add(&layer, &format!("{source} {name}"));
         }
     }
 
     fn add(&mut self, layer: &Table, source: &str) {
-        each_leaf(layer, "", &mut |key, value| {
-            insert(&mut self.merged, key, value.clone());
-            self.sources.insert(key.to_owned(), source.to_owned());
+        each_leaf(layer, "", &mut |key, value| match find(&self.merged, key) {
+            Some(Value::Table(_)) if value.is_table() => {}
+            // Put in place of the section, it would hide what else is wrong there.
+            Some(Value::Table(_)) => self.problems.push(Problem {
+                key: key.to_owned(),
+                source: source.to_owned(),
+                message: "is a section, not a value".to_owned(),
+            }),
+            _ => {
+                insert(&mut self.merged, key, value.clone());
+                self.sources.insert(key.to_owned(), source.to_owned());
+            }
         });
     }
 
     /// Reads the merged layers. A value that does not fit is noted and left out, until the rest reads.
     fn read(&mut self) -> Result<Settings, InvalidSettings> {
-        let defaults: Table = DEFAULTS.parse().expect("a test reads config/default.toml");
+        let defaults = defaults();
         loop {
             let error = match serde_path_to_error::deserialize(Value::Table(self.merged.clone())) {
                 Ok(settings) => return Ok(settings),
                 Err(error) => error,
             };
             let key = error.path().to_string();
-            let message = error.inner().message().trim().to_owned();
+            let message = words::explain(error.inner().message().trim(), find(&self.merged, &key));
             let source = self.source_of(&key);
             self.problems.push(Problem {
                 key: key.clone(),
@@ -376,11 +448,27 @@ impl Layers {
     }
 }
 
+fn defaults() -> Table {
+    DEFAULTS.parse().expect("a test reads config/default.toml")
+}
+
+/// A variable is text; it becomes what the default of the same setting is.
+fn typed(default: Option<&Value>, text: &str) -> Value {
+    let parsed = match default {
+        Some(Value::String(_)) | None => None,
+        Some(_) => format!("value = {text}").parse::<Table>().ok(),
+    };
+    parsed
+        .and_then(|mut table| table.remove("value"))
+        .unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+/// Visits every value, and every section that has none.
 fn each_leaf(table: &Table, prefix: &str, visit: &mut impl FnMut(&str, &Value)) {
     for (name, value) in table {
         let key = format!("{prefix}{name}");
         match value {
-            Value::Table(inner) => each_leaf(inner, &format!("{key}."), visit),
+            Value::Table(inner) if !inner.is_empty() => each_leaf(inner, &format!("{key}."), visit),
             leaf => visit(&key, leaf),
         }
     }

@@ -22,6 +22,8 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use validator::{Validate, ValidationError};
 
+use crate::settings::{limited, some_time};
+
 /// `[server]`
 #[derive(Clone, Debug, Deserialize, Serialize, Validate)]
 #[serde(deny_unknown_fields)]
@@ -30,12 +32,15 @@ pub struct ServerSettings {
     pub port: u16,
     /// How long a connection may take to send the headers of a request.
     #[serde(with = "humantime_serde")]
+    #[validate(custom(function = some_time))]
     pub read_header_timeout: Duration,
     /// How long a handler may take.
     #[serde(with = "humantime_serde")]
+    #[validate(custom(function = some_time))]
     pub request_timeout: Duration,
     /// How long a stop waits for the requests in flight.
     #[serde(with = "humantime_serde")]
+    #[validate(custom(function = limited))]
     pub shutdown_grace: Duration,
     pub max_body: ByteSize,
     #[validate(custom(function = large_enough_for_headers))]
@@ -102,6 +107,7 @@ pub async fn serve(
 ) {
     let places = Arc::new(Semaphore::new(settings.max_connections as usize));
     let connections = GracefulShutdown::new();
+    let cut_off = CancellationToken::new();
     while let Some(accepted) = stop.run_until_cancelled(accept(&listener, &places)).await {
         match accepted {
             Ok((stream, client, place)) => {
@@ -112,8 +118,9 @@ pub async fn serve(
                     &settings,
                     connections.watcher(),
                 );
+                let cut_off = cut_off.clone();
                 tokio::spawn(async move {
-                    connection.await;
+                    cut_off.run_until_cancelled(connection).await;
                     drop(place);
                 });
             }
@@ -131,6 +138,8 @@ pub async fn serve(
             in_flight,
             "requests were cut off: they took longer than server.shutdown_grace"
         );
+        // Their handlers end with them, and let go of what they hold.
+        cut_off.cancel();
     }
 }
 

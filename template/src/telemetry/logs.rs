@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::time::ChronoUtc;
 use tracing_subscriber::util::SubscriberInitExt;
-use validator::Validate;
+use validator::{Validate, ValidationError};
 
 /// Log files older than this many days are deleted.
 const KEPT_DAYS: usize = 14;
@@ -21,6 +22,7 @@ const KEPT_DAYS: usize = 14;
 pub struct LogSettings {
     pub format: LogFormat,
     /// A level or directives, as in `RUST_LOG`.
+    #[validate(custom(function = level_rule))]
     pub level: String,
     /// The folder of the log files; absent: standard error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -32,6 +34,23 @@ pub struct LogSettings {
 pub enum LogFormat {
     Text,
     Json,
+}
+
+/// A word alone is meant as a level. The filter would take any other word for the name of a module, and log nothing
+/// else.
+fn level_rule(level: &str) -> Result<(), ValidationError> {
+    let is_word = level.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let is_good = if is_word {
+        level.parse::<LevelFilter>().is_ok()
+    } else {
+        EnvFilter::builder().parse(level).is_ok()
+    };
+    if is_good {
+        return Ok(());
+    }
+    let rule =
+        "must be off, error, warn, info, debug, trace or directives like \"info,sqlx=debug\"";
+    Err(ValidationError::new("level").with_message(rule.into()))
 }
 
 /// Writes what is still in memory when it is dropped: keep it until the end of `main`.
@@ -75,6 +94,9 @@ fn writer(settings: &LogSettings) -> anyhow::Result<(NonBlocking, WorkerGuard)> 
     let Some(dir) = &settings.dir else {
         return Ok(tracing_appender::non_blocking(io::stderr()));
     };
+    // The appender makes it too, but not before it has looked for old files in it.
+    std::fs::create_dir_all(dir)
+        .with_context(|| format!("log.dir {} cannot be made", dir.display()))?;
     let file = RollingFileAppender::builder()
         .rotation(Rotation::DAILY)
         .filename_prefix(env!("CARGO_PKG_NAME"))

@@ -74,6 +74,13 @@ impl Database {
         let pool = sqlx::pool::PoolOptions::new()
             .max_connections(settings.max_connections)
             .acquire_timeout(settings.acquire_timeout)
+            // A commit that fails, on a full disk for one, leaves a connection that can begin no other transaction.
+            .before_acquire(
+                |connection: &mut <Driver as sqlx::Database>::Connection, _| {
+                    let is_usable = !connection.is_in_transaction();
+                    Box::pin(async move { Ok(is_usable) })
+                },
+            )
             .connect_lazy_with(options);
         Ok(Self { pool })
     }
@@ -116,16 +123,24 @@ impl Database {
     /// # Errors
     /// If one fails, or the database holds migrations this binary does not know.
     pub async fn migrate(&self) -> anyhow::Result<usize> {
-        let pending = self
-            .migrations()
-            .await?
-            .iter()
-            .filter(|m| !m.applied)
-            .count();
-        MIGRATOR.run(&self.pool).await.context(
-            "the database could not be migrated; nothing was changed by the migration that failed",
-        )?;
-        Ok(pending)
+        let at_first = self.pending().await?;
+        let mut before = at_first;
+        while let Err(error) = MIGRATOR.run(&self.pool).await {
+            // Another process may be at it too, for which SQLite has no lock. Then go on from where it is.
+            let pending = self.pending().await?;
+            if pending == before {
+                return Err(error).context(
+                    "the database could not be migrated; nothing was changed by the migration that failed",
+                );
+            }
+            before = pending;
+        }
+        Ok(at_first)
+    }
+
+    async fn pending(&self) -> anyhow::Result<usize> {
+        let migrations = self.migrations().await?;
+        Ok(migrations.iter().filter(|m| !m.applied).count())
     }
 
     /// Every migration of this binary, oldest first.
@@ -154,12 +169,7 @@ impl Database {
     /// # Errors
     /// If any migration is pending.
     pub async fn check_migrated(&self) -> anyhow::Result<()> {
-        let pending = self
-            .migrations()
-            .await?
-            .iter()
-            .filter(|m| !m.applied)
-            .count();
+        let pending = self.pending().await?;
         if pending > 0 {
             bail!(
                 "the database lacks migrations ({pending}); apply them with the subcommand `migrate`"

@@ -1,1 +1,0 @@
-//! The real binary, started, misused, stopped and killed.

@@ -1,0 +1,18 @@
+//! The real binary, started, misused, stopped and killed.{% capture body %}
+
+mod commands;
+mod config;
+mod http;
+mod limits;
+mod logs; //~{% if frontend == "pages" %}
+mod pages; //~{% endif %}{% if false %}
+#[cfg(feature = "postgres")] //~{% endif %}{% if database == "postgres" %}
+mod postgres; //~{% endif %}
+mod process; //~{% if false %}
+#[cfg(feature = "postgres")] //~{% endif %}{% if database == "postgres" %}
+mod proxy; //~{% endif %}{% if false %}
+#[cfg(not(feature = "postgres"))] //~{% endif %}{% if database == "sqlite" %}
+mod sqlite; //~{% endif %}
+mod start;
+mod stop;
+mod storage; //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

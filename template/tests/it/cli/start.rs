@@ -1,0 +1,111 @@
+//! Starts that go well, and starts that do not: one sentence, and nothing is left running.
+
+use std::net::TcpListener;
+
+use super::process::Place;
+
+#[test]
+fn serve_is_what_the_binary_does_without_a_subcommand() {
+    let place = Place::new();
+    let mut service = super::process::Service::spawn(place.command(&[], &[]));
+    service.wait_until_it_serves();
+    assert_eq!(service.get("/health").json()["status"], "ok");
+    service.stop();
+}
+
+#[test]
+fn serve_in_an_empty_folder_migrates_and_serves() {
+    let place = Place::new();
+    let service = place.serve();
+    assert!(service.has_logged("the database is migrated applied=1"));
+    assert!(service.titles().is_empty());
+    service.publish("First");
+    assert_eq!(service.titles(), ["First"]);
+    assert!(place.path("data/cache").is_dir());
+}
+
+#[test]
+fn serve_refuses_pending_migrations_when_it_may_not_apply_them() {
+    let place = Place::new();
+    let manual = [("APP__DATABASE__MIGRATE_ON_START", "false")];
+    let finished = place.run_with(&["serve"], &manual);
+    assert_eq!(
+        finished.error(),
+        "the database lacks migrations (1); apply them with the subcommand `migrate`"
+    );
+    place.run(&["migrate"]).ok();
+    place.serve_with(&manual).stop();
+}
+
+#[test]
+fn a_port_in_use_is_named_with_the_setting_that_chooses_it() {
+    let place = Place::new();
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address");
+    let port = address.port().to_string();
+    for (section, variable) in [("server", "PORT"), ("operator", "APP__OPERATOR__PORT")] {
+        let finished = place.run_with(&["serve"], &[(variable, &port)]);
+        let expected = format!(
+            "cannot listen on {address}; set {section}.host and {section}.port to a free address: Address already in use"
+        );
+        assert!(finished.error().starts_with(&expected), "{finished:?}");
+    }
+    // Known before anything is touched.
+    assert!(!place.path("data").exists());
+}
+
+#[test]
+fn an_address_of_another_machine_is_refused() {
+    let place = Place::new();
+    let finished = place.run_with(&["serve"], &[("APP__SERVER__HOST", "203.0.113.1")]);
+    assert!(
+        finished
+            .error()
+            .starts_with("cannot listen on 203.0.113.1:0; set server.host and server.port"),
+        "{finished:?}"
+    );
+}
+
+#[test]
+fn a_second_service_on_the_same_data_starts_with_its_cache_in_memory() {
+    let place = Place::new();
+    let first = place.serve();
+    let second = place.serve();
+    assert!(second.has_logged("the cache works in memory only"));
+    assert!(second.has_logged("another process uses it"));
+    assert_eq!(first.health("cache_l2"), "ok");
+    assert_eq!(second.health("cache_l2"), "degraded");
+    assert_eq!(second.get("/health").status, 200);
+    second.publish("Seen by both");
+    assert_eq!(first.titles(), ["Seen by both"]);
+    // It leaves the cache of the first alone when it goes.
+    second.stop();
+    first.stop();
+    let log = place.serve().stop();
+    assert!(
+        !log.iter().any(|line| line.contains("did not close")),
+        "{log:#?}"
+    );
+}
+
+#[test]
+fn a_database_that_a_newer_binary_has_migrated_is_refused() {
+    let place = Place::new();
+    place.run(&["migrate"]).ok();
+    place.execute(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+         VALUES (99990101000000, 'from the future', TRUE, '', 0)",
+    );
+    let finished = place.run(&["serve"]);
+    assert!(finished.error().contains("99990101000000"), "{finished:?}");
+}
+
+#[test]
+fn services_that_start_at_once_on_an_empty_database_all_serve() {
+    let place = Place::new();
+    let mut services: Vec<_> = (0..3).map(|_| place.start_with(&[])).collect();
+    for service in &mut services {
+        service.wait_until_it_serves();
+        assert!(service.titles().is_empty());
+    }
+}
