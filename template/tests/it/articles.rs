@@ -88,7 +88,7 @@ async fn the_first_publication_date_stays() {
         &draft,
         &published("Back and forth"),
     ] {
-        app.clock.advance(std::time::Duration::from_secs(60));
+        app.clock.advance(std::time::Duration::from_mins(1));
         dates.push(app.put(&location, article).await.json()["published_at"].clone());
     }
     assert_eq!(dates[0], "2026-01-02T03:05:05.123456Z");
@@ -272,10 +272,12 @@ async fn every_change_is_told_to_whoever_listens() {
 }
 
 #[tokio::test]
-async fn articles_survive_a_restart() {
+async fn articles_survive_a_restart_and_a_crash() {
     let app = TestApp::start().await;
     let location = app.create(&tagged("Lasting", &["a", "b"])).await;
     let before = app.get(&location).await.json();
     let app = app.restart().await;
+    assert_eq!(app.get(&location).await.json(), before);
+    let app = app.crash_and_restart().await;
     assert_eq!(app.get(&location).await.json(), before);
 }

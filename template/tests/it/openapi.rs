@@ -1,1 +1,123 @@
 //! The OpenAPI document against the code.
+
+use std::collections::BTreeSet;
+
+use axum::body::Body;
+use serde_json::Value;
+
+use crate::support::{JSON, TestApp, published};
+
+/// The document as it is committed.
+const COMMITTED: &str = include_str!("../../openapi.json");
+
+/// Method, path and operation of everything in the document.
+fn operations(document: &Value) -> Vec<(String, String, Value)> {
+    let paths = document["paths"].as_object().expect("paths");
+    let operations = paths.iter().flat_map(|(path, item)| {
+        let item = item.as_object().expect("operations");
+        item.iter()
+            .map(|(method, operation)| (method.to_uppercase(), path.clone(), operation.clone()))
+    });
+    operations.collect()
+}
+
+#[tokio::test]
+async fn the_committed_document_is_the_one_the_code_makes() {
+    let app = TestApp::start().await;
+    let served = app.get("/api/openapi.json").await;
+    assert_eq!(served.status, 200);
+    let committed: Value = serde_json::from_str(COMMITTED).expect("openapi.json is JSON");
+    assert!(
+        served.json() == committed,
+        "openapi.json is not what the code makes any more; renew it with: cargo run -- openapi > openapi.json"
+    );
+}
+
+#[tokio::test]
+async fn every_operation_is_named_after_its_handler() {
+    let document: Value = serde_json::from_str(COMMITTED).unwrap();
+    let handlers = crate::architecture::sources("src/handlers");
+    let mut ids = BTreeSet::new();
+    for (method, path, operation) in operations(&document) {
+        let id = operation["operationId"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        let function = format!("async fn {id}(");
+        let found = handlers
+            .iter()
+            .any(|source| source.text.contains(&function));
+        assert!(found, "{method} {path}: there is no handler `{id}`");
+        assert!(
+            ids.insert(id),
+            "{method} {path}: another operation has the same id"
+        );
+    }
+    assert!(!ids.is_empty());
+}
+
+#[tokio::test]
+async fn every_documented_operation_answers_as_documented() {
+    let app = TestApp::start().await;
+    let document: Value = serde_json::from_str(COMMITTED).unwrap();
+    let location = app.create(&published("An article")).await;
+    let id = location.rsplit('/').next().unwrap();
+    let mut operations = operations(&document);
+    // What deletes comes last, so that the others find something.
+    operations.sort_by_key(|(method, _, _)| method == "DELETE");
+    for (method, path, operation) in operations {
+        let body = if method == "GET" { "" } else { "{}" };
+        let address = path.replace("{id}", id);
+        let answer = app.call(&method, &address, &[JSON], Body::from(body)).await;
+        let status = answer.status;
+        assert!(status != 404 && status != 405, "{method} {path}: {status}");
+        let documented = &operation["responses"][status.to_string()];
+        assert!(
+            !documented.is_null(),
+            "{method} {path}: {status} is not documented"
+        );
+        if status != 204 {
+            let content = documented["content"].as_object().expect("a content type");
+            assert!(
+                content.contains_key(answer.header("content-type")),
+                "{method} {path}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_viewer_loads_nothing_from_elsewhere() {
+    let app = TestApp::start().await;
+    let viewer = app.get("/api/docs/").await;
+    assert_eq!(viewer.status, 200);
+    assert!(viewer.header("content-type").starts_with("text/html"));
+    let html = viewer.text();
+    assert!(!html.contains("//"), "an address of another host in {html}");
+    for file in [
+        "swagger-ui.css",
+        "swagger-ui-bundle.js",
+        "swagger-ui-standalone-preset.js",
+    ] {
+        assert!(html.contains(file), "{file}");
+        assert_eq!(
+            app.get(&format!("/api/docs/{file}")).await.status,
+            200,
+            "{file}"
+        );
+    }
+    let start = app.get("/api/docs/swagger-initializer.js").await;
+    let start = start.text();
+    assert!(start.contains("/api/openapi.json"), "{start}");
+    assert!(!start.contains("//petstore"), "{start}");
+    // Without it the viewer sends the document's address to a validator on the internet.
+    assert!(start.contains("\"validatorUrl\": \"none\""), "{start}");
+}
+
+#[tokio::test]
+async fn the_address_without_a_slash_leads_to_the_viewer() {
+    let app = TestApp::start().await;
+    let answer = app.get("/api/docs").await;
+    assert!((300..400).contains(&answer.status), "{}", answer.status);
+    assert_eq!(answer.header("location"), "/api/docs/");
+}

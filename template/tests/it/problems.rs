@@ -1,1 +1,303 @@
 //! Errors as clients see them, health, and what is around every request.
+
+use std::convert::Infallible;
+use std::future::pending;
+
+use app::component::{Health, Probe};
+use app::domain::error::StoreError;
+use app::handlers::system;
+use app::http::problem::Presentation;
+use app::http::{Problem, around};
+use axum::Router;
+use axum::body::Body;
+use axum::routing::get;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+use uuid::Uuid;
+
+use crate::support::{ARTICLES, Answer, Home, TestApp, published, request};
+
+#[tokio::test]
+async fn what_is_not_there_is_a_problem_in_json_or_text() {
+    let app = TestApp::start().await;
+    let headers = [("x-request-id", "my-request")];
+    let answer = app.get_with("/nowhere?a=b", &headers).await;
+    assert_eq!(answer.status, 404);
+    assert_eq!(answer.header("content-type"), "application/problem+json");
+    assert_eq!(answer.header("cache-control"), "no-store");
+    assert_eq!(answer.header("vary"), "accept");
+    let problem = json!({ "type": "/problems/not-found", "title": "Not found", "status": 404,
+        "instance": "/nowhere", "request_id": "my-request" });
+    assert_eq!(answer.json(), problem);
+
+    let answer = app.get_with("/nowhere", &[("accept", "text/plain")]).await;
+    assert_eq!(answer.header("content-type"), "text/plain; charset=utf-8");
+    assert_eq!(answer.text(), "404 Not found\n\n");
+}
+
+#[tokio::test]
+async fn a_method_a_route_does_not_have_is_told_which_it_has() {
+    let app = TestApp::start().await;
+    for (method, path, allowed) in [
+        ("PATCH", ARTICLES, ["GET", "HEAD", "POST"]),
+        ("POST", "/api/v1/articles/x", ["GET", "PUT", "DELETE"]),
+        ("DELETE", "/health", ["GET", "HEAD", "GET"]),
+    ] {
+        let answer = app.call(method, path, &[], Body::empty()).await;
+        assert_eq!(answer.status, 405, "{method} {path}");
+        assert_eq!(answer.json()["type"], "/problems/method-not-allowed");
+        let allow: Vec<&str> = answer.header("allow").split(',').map(str::trim).collect();
+        assert!(
+            allowed.iter().all(|method| allow.contains(method)),
+            "{path}: {allow:?}"
+        );
+        assert!(!allow.contains(&method));
+    }
+}
+
+#[tokio::test]
+async fn a_good_request_id_is_kept_and_a_bad_one_replaced() {
+    let app = TestApp::start().await;
+    let kept = app
+        .get_with("/health/live", &[("x-request-id", "abc-1_2.3")])
+        .await;
+    assert_eq!(kept.header("x-request-id"), "abc-1_2.3");
+    for bad in ["", "a b", "a\"b", "{}", &"x".repeat(129)] {
+        let answer = app.get_with("/health/live", &[("x-request-id", bad)]).await;
+        let id = answer.header("x-request-id");
+        assert!(id.parse::<Uuid>().is_ok(), "{bad:?} became {id:?}");
+    }
+    let first = app.get("/health/live").await;
+    let second = app.get("/health/live").await;
+    assert_ne!(first.header("x-request-id"), second.header("x-request-id"));
+}
+
+/// The answer of a router inside the layers of the service.
+async fn answer_of(routes: Router, overrides: &[(&str, &str)], path: &str) -> Answer {
+    let settings = Home::new().await.settings(overrides);
+    let presentation = Presentation {
+        page: None,
+        development: settings.environment.is_development(),
+    };
+    let service = around(routes, &settings.server, presentation);
+    let answer = service
+        .oneshot(request("GET", path, &[], Body::empty()))
+        .await;
+    let Ok(answer): Result<_, Infallible> = answer;
+    Answer::of(answer).await
+}
+
+fn broken() -> Router {
+    let panics = async || -> Problem { panic!("the secret of {}", 42) };
+    let fails = async || Problem::from(StoreError::Failed("the secret of 42".into()));
+    let unavailable = async || Problem::from(StoreError::Unavailable("the secret of 42".into()));
+    Router::new()
+        .route("/panics", get(panics))
+        .route("/fails", get(fails))
+        .route("/unavailable", get(unavailable))
+}
+
+#[tokio::test]
+async fn what_broke_inside_is_told_in_development_only() {
+    for (path, status, kind) in [
+        ("/panics", 500, "/problems/internal"),
+        ("/fails", 500, "/problems/internal"),
+        ("/unavailable", 503, "/problems/unavailable"),
+    ] {
+        for environment in ["production", "test"] {
+            let answer = answer_of(broken(), &[("APP_ENV", environment)], path).await;
+            assert_eq!(answer.status, status);
+            assert_eq!(answer.json()["type"], kind);
+            assert!(
+                !answer.text().contains("secret"),
+                "{path}: {}",
+                answer.text()
+            );
+        }
+        let answer = answer_of(broken(), &[("APP_ENV", "development")], path).await;
+        assert_eq!(answer.status, status);
+        assert!(
+            answer.json()["causes"]
+                .to_string()
+                .contains("the secret of 42"),
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_is_away_for_a_while_says_when_to_ask_again() {
+    let answer = answer_of(broken(), &[], "/unavailable").await;
+    assert_eq!(answer.header("retry-after"), "1");
+}
+
+#[tokio::test]
+async fn a_handler_that_takes_too_long_is_a_timeout() {
+    let routes = Router::new().route("/waits", get(pending::<Problem>));
+    let overrides = [("APP__SERVER__REQUEST_TIMEOUT", "5ms")];
+    let answer = answer_of(routes, &overrides, "/waits").await;
+    assert_eq!(answer.status, 504);
+    assert_eq!(answer.json()["type"], "/problems/timeout");
+}
+
+#[tokio::test]
+async fn a_database_that_is_gone_is_unavailable_and_not_an_internal_error() {
+    let app = TestApp::start().await;
+    app.database().close().await;
+    for answer in [
+        app.get(ARTICLES).await,
+        app.post(ARTICLES, &published("Title")).await,
+    ] {
+        assert_eq!(answer.status, 503, "{}", answer.text());
+        assert_eq!(answer.json()["type"], "/problems/unavailable");
+    }
+}
+
+#[tokio::test]
+async fn health_is_what_the_database_and_the_cache_say() {
+    let app = TestApp::start().await;
+    let health = app.get("/health").await;
+    assert_eq!(health.status, 200);
+    assert_eq!(health.header("cache-control"), "no-store");
+    let checks = json!({ "database": "ok", "cache_l2": "ok" });
+    assert_eq!(health.json(), json!({ "status": "ok", "checks": checks }));
+
+    app.database().close().await;
+    let health = app.get("/health").await;
+    assert_eq!(health.status, 503);
+    let checks = json!({ "database": "error", "cache_l2": "ok" });
+    assert_eq!(
+        health.json(),
+        json!({ "status": "error", "checks": checks })
+    );
+    assert_eq!(
+        app.get("/health/live").await.status,
+        200,
+        "a restart would not help"
+    );
+}
+
+#[tokio::test]
+async fn without_its_disk_the_service_is_degraded_and_works() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let no_folder = file.path().join("cache").display().to_string();
+    let app = TestApp::with(&[("APP__CACHE__DIR", &no_folder)]).await;
+    let health = app.get("/health").await;
+    assert_eq!(health.status, 200);
+    assert_eq!(health.json()["status"], "degraded");
+    assert_eq!(health.json()["checks"]["cache_l2"], "degraded");
+    app.create(&published("Still works")).await;
+    assert_eq!(
+        app.get(ARTICLES).await.json()["items"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+}
+
+#[tokio::test]
+async fn the_worst_check_decides_and_a_stopping_service_is_not_ready() {
+    let probe = |name, health: Health| Probe::new(name, move || async move { health });
+    let probes = vec![
+        probe("good", Health::Ok),
+        probe("bad", Health::Error),
+        probe("so-so", Health::Degraded),
+    ];
+    let shutdown = CancellationToken::new();
+    let (routes, _) = system::routes(probes, shutdown.clone()).into_parts();
+    let health = answer_of(routes.clone(), &[], "/health").await;
+    assert_eq!(health.status, 503);
+    assert_eq!(health.json()["status"], "error");
+
+    let ready = answer_of(routes.clone(), &[], "/health/ready").await;
+    assert_eq!((ready.status, &ready.json()["status"]), (200, &json!("ok")));
+    shutdown.cancel();
+    let draining = answer_of(routes.clone(), &[], "/health/ready").await;
+    assert_eq!(draining.status, 503);
+    assert_eq!(draining.json()["status"], "draining");
+    assert_eq!(answer_of(routes, &[], "/health/live").await.status, 200);
+}
+
+#[tokio::test]
+async fn the_build_says_what_it_is() {
+    let app = TestApp::start().await;
+    let build = app.get("/health/build").await;
+    assert_eq!(build.status, 200);
+    let build = build.json();
+    for name in ["version", "commit", "built_at", "rustc", "fingerprint"] {
+        assert!(!build[name].as_str().unwrap().is_empty(), "{name}");
+    }
+    assert_eq!(build["version"], env!("CARGO_PKG_VERSION"));
+}
+
+#[tokio::test]
+async fn metrics_are_for_operators_only() {
+    let app = TestApp::start().await;
+    assert_eq!(app.get("/metrics").await.status, 404);
+    let metrics = app.operator("/metrics").await;
+    assert_eq!(metrics.status, 200);
+    assert_eq!(
+        metrics.header("content-type"),
+        "text/plain; version=0.0.4; charset=utf-8"
+    );
+    for name in ["build_info{", "database_connections{", "cache_entries{"] {
+        assert!(metrics.text().contains(name), "{name}");
+    }
+    assert_eq!(
+        app.operator(ARTICLES).await.status,
+        404,
+        "no public route on this listener"
+    );
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_route_and_never_by_path() {
+    let app = TestApp::start().await;
+    let location = app.create(&published("Counted")).await;
+    app.get(&location).await;
+    for n in 0..50 {
+        app.get(&format!("/storm-{n}")).await;
+        app.call(
+            &format!("STORM{n}"),
+            &format!("{ARTICLES}/storm-{n}"),
+            &[],
+            Body::empty(),
+        )
+        .await;
+    }
+    let metrics = app.operator("/metrics").await;
+    let metrics = metrics.text();
+    let series = |labels: &str| {
+        let found: Vec<&str> = metrics
+            .lines()
+            .filter(|line| line.contains(labels))
+            .collect();
+        assert_eq!(found.len(), 1, "{labels}: {found:?}");
+        let (_, value) = found[0].rsplit_once(' ').unwrap();
+        value.parse::<u64>().unwrap()
+    };
+    let route = "/api/v1/articles/{id}";
+    let get = format!("http_requests_total{{method=\"GET\",route=\"{route}\",status=\"200\"}}");
+    assert!(series(&get) >= 1);
+    assert!(series("http_requests_total{method=\"GET\",route=\"unmatched\",status=\"404\"}") >= 50);
+    let other = format!("http_requests_total{{method=\"OTHER\",route=\"{route}\",status=\"405\"}}");
+    assert!(series(&other) >= 50);
+    let id = location.rsplit('/').next().unwrap();
+    assert!(!metrics.to_lowercase().contains("storm") && !metrics.contains(id));
+}
+
+#[tokio::test]
+async fn events_are_counted_by_name() {
+    let app = TestApp::start().await;
+    app.create(&published("Counted")).await;
+    // The counter runs beside the requests; a stop waits for it.
+    let exporter = app::telemetry::Exporter::install().unwrap();
+    app.stop().await;
+    let metrics = exporter.render();
+    for name in ["article.created", "article.published"] {
+        let series = format!("business_events_total{{event=\"{name}\"}}");
+        assert!(metrics.contains(&series), "{series}");
+    }
+}

@@ -6,8 +6,9 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File, TryLockError};
+use std::io::{self, Write};
 use std::panic::catch_unwind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
 
@@ -29,7 +30,7 @@ impl Disk {
         fs::create_dir_all(dir)
             .with_context(|| format!("the cache folder {} cannot be made", dir.display()))?;
         let unusable = || format!("the cache folder {} cannot be used", dir.display());
-        let in_use = Marker::set(dir.join("in-use")).with_context(unusable)?;
+        let in_use = Marker::set(&dir.join("in-use")).with_context(unusable)?;
         let crashed = in_use.was_set;
         let db = open_or_rebuild(&dir.join("store")).with_context(unusable)?;
         let disk = Self::in_database(db, build, in_use).with_context(unusable)?;
@@ -104,7 +105,7 @@ impl Disk {
 
     pub fn close(&self) -> sled::Result<()> {
         self.db.flush()?;
-        fs::remove_file(&self.in_use.path)?;
+        self.in_use.clear()?;
         Ok(())
     }
 }
@@ -113,28 +114,32 @@ fn decode_generation(bytes: &[u8]) -> u64 {
     bytes.try_into().map_or(0, u64::from_be_bytes)
 }
 
-/// A locked file that exists while the store is open. One process at a time can hold it; found without a lock, it
-/// tells that the last run did not close the store.
+/// A file that is locked while the store is in use, also after it is closed, until the process lets go of it. What
+/// is in the file says whether the store was closed.
 struct Marker {
-    path: PathBuf,
-    was_set: bool,
-    #[expect(dead_code, reason = "the lock lasts as long as the file is open")]
     file: File,
+    was_set: bool,
 }
 
 impl Marker {
-    fn set(path: PathBuf) -> anyhow::Result<Self> {
-        let was_set = path.exists();
-        let file = File::create(&path)?;
+    fn set(path: &Path) -> anyhow::Result<Self> {
+        let mut file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(path)?;
         match file.try_lock() {
-            Ok(()) => Ok(Self {
-                path,
-                was_set,
-                file,
-            }),
+            Ok(()) => {}
             Err(TryLockError::WouldBlock) => bail!("another process uses it"),
-            Err(TryLockError::Error(error)) => Err(error.into()),
+            Err(TryLockError::Error(error)) => return Err(error.into()),
         }
+        let was_set = file.metadata()?.len() > 0;
+        file.write_all(b"open\n")?;
+        Ok(Self { file, was_set })
+    }
+
+    fn clear(&self) -> io::Result<()> {
+        self.file.set_len(0)
     }
 }
 

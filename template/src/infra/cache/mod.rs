@@ -214,12 +214,17 @@ impl Store {
             if stop.run_until_cancelled(pause).await.is_none() {
                 return;
             }
-            let store = self.clone();
-            self.write_behind("sweep", move |disk| {
-                let now = store.now_ms();
-                disk.retain(|header| header.is_valid(now, &store.0.generations))
-            });
+            self.sweep();
         }
+    }
+
+    /// Removes expired and invalidated entries from disk, without waiting for it.
+    pub fn sweep(&self) {
+        let store = self.clone();
+        self.write_behind("sweep", move |disk| {
+            let now = store.now_ms();
+            disk.retain(|header| header.is_valid(now, &store.0.generations))
+        });
     }
 
     /// Waits for outstanding writes and closes the disk tier, so that the next start can trust it.

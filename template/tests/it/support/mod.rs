@@ -5,7 +5,7 @@ mod database;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread::JoinHandle;
 
 use app::app::App;
@@ -70,10 +70,6 @@ impl Home {
 
     pub fn cache_dir(&self) -> PathBuf {
         self.folder.path().join("cache")
-    }
-
-    pub fn path(&self) -> &Path {
-        self.folder.path()
     }
 
     /// The settings of a service that lives here.
