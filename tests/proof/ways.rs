@@ -166,19 +166,61 @@ fn a_script_stays_executable() -> Result<()> {
     Ok(())
 }
 
+/// What docs/options.md tells to write for a new option.
+const NEW_OPTION: &str = r#"
+[placeholders.features]
+type = "array"
+prompt = "Which features?"
+choices = ["websocket"]
+default = []
+
+[conditional.'!features.contains("websocket")']
+ignore = [
+    "template/src/features/websocket/mod.rs",
+    "template/tests/it/websocket.rs",
+]
+"#;
+
 #[test]
-fn a_folder_an_option_empties_goes_with_its_files() -> Result<()> {
+fn an_option_added_as_the_documentation_says_comes_and_goes_with_its_folder() -> Result<()> {
     let workshop = Workshop::new();
     let config = workshop.source().join("cargo-generate.toml");
     let text = fs::read_to_string(&config)?;
-    let extra = "[conditional.'frontend == \"pages\"']\nignore = [\"template/deep/er/one.txt\"]\n";
-    fs::write(&config, format!("{text}\n{extra}"))?;
-    write(&workshop.source().join("template/deep/er/one.txt"), "")?;
+    fs::write(&config, text + NEW_OPTION)?;
+    let folder = "src/features/websocket";
+    write(
+        &workshop
+            .source()
+            .join("template")
+            .join(folder)
+            .join("mod.rs"),
+        "",
+    )?;
+    write(
+        &workshop.source().join("template/tests/it/websocket.rs"),
+        "",
+    )?;
+    let lib = workshop.source().join("template/src/lib.rs");
+    let marked = fs::read_to_string(&lib)?.replacen(
+        "\npub mod app;\n",
+        "\npub mod app; //~{% if features contains \"websocket\" %}\npub mod websocket; //~{% endif %}\n",
+        1,
+    );
+    fs::write(&lib, marked)?;
     for (_, tool) in releases() {
-        let project = workshop.generate(&tool, "shop", &[])?;
-        assert!(!project.join("deep").exists());
-        assert!(repo::empty_folders_below(&project)?.is_empty());
-        fs::remove_dir_all(project)?;
+        let with = workshop.generate(&tool, "with", &[("features", "websocket")])?;
+        assert!(with.join(folder).join("mod.rs").is_file());
+        assert!(fs::read_to_string(with.join("src/lib.rs"))?.contains("\npub mod websocket;\n"));
+        let without = workshop.generate(&tool, "without", &[])?;
+        assert!(
+            !without.join(folder).exists(),
+            "the folder lost its only file and must go"
+        );
+        assert!(!without.join("tests/it/websocket.rs").exists());
+        assert!(!fs::read_to_string(without.join("src/lib.rs"))?.contains("websocket"));
+        assert!(repo::empty_folders_below(&without)?.is_empty());
+        fs::remove_dir_all(with)?;
+        fs::remove_dir_all(without)?;
     }
     Ok(())
 }

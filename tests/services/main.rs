@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use service::Generated;
+use xtask::process;
 use xtask::profiles;
 use xtask::repo;
 use xtask::template::Config;
@@ -31,6 +32,7 @@ const CHECKS: [(&str, Check); 4] = [
 ];
 
 fn main() -> ExitCode {
+    process::handle_interrupts().expect("signals can be handled");
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
     let config = Config::read(repo::root()).expect("the template's configuration can be read");

@@ -3,11 +3,13 @@
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
+use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use tempfile::TempDir;
 use xtask::postgres::free_port;
+use xtask::process;
 use xtask::profiles::Profile;
 use xtask::service::Service;
 
@@ -35,14 +37,13 @@ pub fn of(profile: &Profile) -> Vec<(&'static str, Check)> {
 
 /// Runs the service in an empty folder until it gives up.
 fn run_to_the_end(generated: &Generated, folder: &Path, env: &[(&str, &str)]) -> Result<Output> {
-    Command::new(generated.binary()?)
+    let mut service = Command::new(generated.binary()?);
+    service
         .current_dir(folder)
         .env("APP__OPERATOR__PORT", free_port()?.to_string())
         .env("APP__DATABASE__STARTUP_TIMEOUT", "1s")
-        .envs(env.iter().copied())
-        .stdin(Stdio::null())
-        .output()
-        .context("cannot start the service")
+        .envs(env.iter().copied());
+    process::output_within(&mut service, Duration::from_secs(30))
 }
 
 fn refused_with(output: &Output, words: &str) -> Result<()> {

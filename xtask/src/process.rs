@@ -1,30 +1,34 @@
 //! Child processes: cargo with a clean environment, and an interrupt that stops what runs and lets everything clean up.
+//!
+//! Every child leads a process group of its own, so that Ctrl-C reaches this process alone, which passes it on.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use rustix::process::{Pid, Signal, kill_process_group};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-static FOREGROUND: Mutex<Option<Pid>> = Mutex::new(None);
+static FOREGROUND: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
-/// From now on SIGINT and SIGTERM stop the child in the foreground instead of this process, which then returns
-/// through its own cleaning up: servers stop, temporary folders go.
+/// From now on SIGINT, SIGTERM and SIGHUP stop the child in the foreground instead of this process, which then
+/// returns through its own cleaning up: servers stop, temporary folders go.
 pub fn handle_interrupts() -> Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM]).context("cannot handle signals")?;
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM]).context("cannot handle signals")?;
     thread::spawn(move || {
         for _ in signals.forever() {
             INTERRUPTED.store(true, Ordering::SeqCst);
-            if let Some(pid) = *FOREGROUND.lock().expect("no holder panics") {
-                // It may be gone already, or have had the terminal's signal itself.
-                let _ = kill_process(pid, Signal::TERM);
+            for pid in FOREGROUND.lock().expect("no holder panics").iter() {
+                terminate(*pid);
             }
         }
     });
@@ -45,30 +49,32 @@ pub fn wait(child: &mut Child) -> Result<ExitStatus> {
     child.wait().context("cannot wait for a child process")
 }
 
-/// Marks the child an interrupt goes to for as long as it is held.
-struct Foreground;
+/// Marks a child as one an interrupt stops, for as long as it is held.
+struct Foreground(Pid);
 
 impl Foreground {
     fn set(child: &Child) -> Self {
-        *FOREGROUND.lock().expect("no holder panics") = Some(Pid::from_child(child));
+        let pid = Pid::from_child(child);
+        FOREGROUND.lock().expect("no holder panics").push(pid);
         // An interrupt that came before the line above found nothing to stop.
         if INTERRUPTED.load(Ordering::SeqCst) {
-            terminate(child);
+            terminate(pid);
         }
-        Self
+        Self(pid)
     }
 }
 
 impl Drop for Foreground {
     fn drop(&mut self) {
-        *FOREGROUND.lock().expect("no holder panics") = None;
+        let mut all = FOREGROUND.lock().expect("no holder panics");
+        all.retain(|pid| *pid != self.0);
     }
 }
 
-/// Asks `child` to stop.
-pub fn terminate(child: &Child) {
-    // A child that is gone has stopped.
-    let _ = kill_process(Pid::from_child(child), Signal::TERM);
+/// Asks a process and what it has started to stop.
+pub fn terminate(leader: Pid) {
+    // A process that is gone has stopped.
+    let _ = kill_process_group(leader, Signal::TERM);
 }
 
 /// A cargo command free of what `cargo run` and `cargo test` set for this process: those variables reach build
@@ -99,6 +105,7 @@ pub fn run(command: &mut Command) -> Result<()> {
     let shown = shown(command);
     let mut child = command
         .stdin(Stdio::null())
+        .process_group(0)
         .spawn()
         .with_context(|| format!("cannot run `{shown}`"))?;
     let status = wait(&mut child)?;
@@ -116,6 +123,7 @@ pub fn stream(command: &mut Command, mut line: impl FnMut(&str)) -> Result<ExitS
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
+        .process_group(0)
         .spawn()
         .with_context(|| format!("cannot run `{shown}`"))?;
     let output = child.stdout.take().context("the output was piped")?;
@@ -131,10 +139,7 @@ pub fn stream(command: &mut Command, mut line: impl FnMut(&str)) -> Result<ExitS
 /// Runs a command and hands back what it printed; a failure carries it all.
 pub fn capture(command: &mut Command) -> Result<Output> {
     let shown = shown(command);
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("cannot run `{shown}`"))?;
+    let output = output(command)?;
     if !output.status.success() {
         bail!(
             "`{shown}` failed ({})\n{}{}",
@@ -144,6 +149,54 @@ pub fn capture(command: &mut Command) -> Result<Output> {
         );
     }
     Ok(output)
+}
+
+/// Runs a command to its end, whatever that is, and hands back what it printed.
+pub fn output(command: &mut Command) -> Result<Output> {
+    let (child, foreground) = spawn_piped(command)?;
+    let output = child.wait_with_output();
+    drop(foreground);
+    check_interrupt()?;
+    output.with_context(|| format!("cannot read what `{}` prints", shown(command)))
+}
+
+/// Like [`output`], for a command that may not end by itself: after `patience` it is stopped, which is an error.
+pub fn output_within(command: &mut Command, patience: Duration) -> Result<Output> {
+    let (child, foreground) = spawn_piped(command)?;
+    let leader = foreground.0;
+    let (running, ended) = mpsc::channel::<()>();
+    let watch = thread::spawn(move || {
+        let late = ended.recv_timeout(patience) == Err(RecvTimeoutError::Timeout);
+        if late {
+            terminate(leader);
+        }
+        late
+    });
+    let output = child.wait_with_output();
+    drop(running);
+    drop(foreground);
+    let late = watch.join().expect("watching cannot panic");
+    check_interrupt()?;
+    let shown = shown(command);
+    let output = output.with_context(|| format!("cannot read what `{shown}` prints"))?;
+    if late {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("`{shown}` did not end within {patience:?}; it said:\n{said}");
+    }
+    Ok(output)
+}
+
+fn spawn_piped(command: &mut Command) -> Result<(Child, Foreground)> {
+    check_interrupt()?;
+    let child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .with_context(|| format!("cannot run `{}`", shown(command)))?;
+    let foreground = Foreground::set(&child);
+    Ok((child, foreground))
 }
 
 /// The command as one would type it.

@@ -19,24 +19,32 @@ pub struct Profile {
 }
 
 impl Profile {
-    fn new(config: &Config, answers: Vec<String>) -> Self {
+    fn new(config: &Config, factors: &[Factor], row: &[String]) -> Self {
+        let mut answers = Vec::new();
+        for option in &config.options {
+            let values = factors
+                .iter()
+                .zip(row)
+                .filter(|(factor, _)| factor.option == option.name);
+            let taken: Vec<&str> = values
+                .map(|(_, value)| value.as_str())
+                .filter(|v| !v.is_empty())
+                .collect();
+            answers.push((option.name.clone(), taken.join(",")));
+        }
         let differing: Vec<String> = config
             .options
             .iter()
             .zip(&answers)
-            .filter(|(option, answer)| &option.default != *answer)
-            .map(|(option, answer)| format!("{}-{}", option.name, slug(answer)))
+            .filter(|(option, (_, answer))| option.default != *answer)
+            .map(|(option, (_, answer))| format!("{}-{}", option.name, slug(answer)))
             .collect();
         let name = if differing.is_empty() {
             "defaults".to_owned()
         } else {
             differing.join("_")
         };
-        let names = config.options.iter().map(|option| option.name.clone());
-        Self {
-            name,
-            answers: names.zip(answers).collect(),
-        }
+        Self { name, answers }
     }
 
     /// The answer to `option`.
@@ -54,30 +62,73 @@ impl Profile {
     }
 }
 
+/// What varies by itself: an option, or one choice of an option that takes many.
+struct Factor {
+    option: String,
+    default: String,
+    values: Vec<String>,
+}
+
+fn factors(config: &Config) -> Vec<Factor> {
+    let mut factors = Vec::new();
+    for option in &config.options {
+        if !option.many {
+            factors.push(Factor {
+                option: option.name.clone(),
+                default: option.default.clone(),
+                values: option.choices.clone(),
+            });
+            continue;
+        }
+        for choice in &option.choices {
+            let taken = option.default.split(',').any(|default| default == choice);
+            factors.push(Factor {
+                option: option.name.clone(),
+                default: if taken { choice.clone() } else { String::new() },
+                values: vec![String::new(), choice.clone()],
+            });
+        }
+    }
+    factors
+}
+
 /// The profiles to render: the defaults, each other value on its own, then as few as cover every pair of values.
 #[must_use]
 pub fn rendered(config: &Config) -> Vec<Profile> {
-    let defaults: Vec<String> = config.options.iter().map(|o| o.default.clone()).collect();
+    let factors = factors(config);
+    let rows = rows(&factors);
+    rows.iter()
+        .map(|row| Profile::new(config, &factors, row))
+        .collect()
+}
+
+fn rows(factors: &[Factor]) -> Vec<Vec<String>> {
+    let defaults: Vec<String> = factors
+        .iter()
+        .map(|factor| factor.default.clone())
+        .collect();
     let mut rows = vec![defaults.clone()];
-    for (i, option) in config.options.iter().enumerate() {
-        for choice in option.choices.iter().filter(|c| **c != option.default) {
+    for (i, factor) in factors.iter().enumerate() {
+        for value in factor
+            .values
+            .iter()
+            .filter(|value| **value != factor.default)
+        {
             let mut row = defaults.clone();
-            row[i].clone_from(choice);
+            row[i].clone_from(value);
             rows.push(row);
         }
     }
-    let mut missing = all_pairs(config);
+    let mut missing = all_pairs(factors);
     for row in &rows {
         cover(row, &mut missing);
     }
     while let Some(pair) = missing.first().cloned() {
-        let row = row_covering(config, &defaults, &pair, &missing);
+        let row = row_covering(factors, &defaults, &pair, &missing);
         cover(&row, &mut missing);
         rows.push(row);
     }
-    rows.into_iter()
-        .map(|row| Profile::new(config, row))
-        .collect()
+    rows
 }
 
 /// The rendered profiles that differ in Rust, one of each.
@@ -102,15 +153,15 @@ pub fn find(config: &Config, name: &str) -> Result<Profile> {
     found.cloned().context(message)
 }
 
-/// Two values of two options: `(option, value, option, value)`.
+/// Two values of two factors: `(factor, value, factor, value)`.
 type Pair = (usize, String, usize, String);
 
-fn all_pairs(config: &Config) -> BTreeSet<Pair> {
+fn all_pairs(factors: &[Factor]) -> BTreeSet<Pair> {
     let mut pairs = BTreeSet::new();
-    for (i, first) in config.options.iter().enumerate() {
-        for (j, second) in config.options.iter().enumerate().skip(i + 1) {
-            for a in &first.choices {
-                for b in &second.choices {
+    for (i, first) in factors.iter().enumerate() {
+        for (j, second) in factors.iter().enumerate().skip(i + 1) {
+            for a in &first.values {
+                for b in &second.values {
                     pairs.insert((i, a.clone(), j, b.clone()));
                 }
             }
@@ -123,9 +174,9 @@ fn cover(row: &[String], missing: &mut BTreeSet<Pair>) {
     missing.retain(|(i, a, j, b)| row[*i] != *a || row[*j] != *b);
 }
 
-/// A row with `pair`, every other option set to the value that covers most of what is missing.
+/// A row with `pair`, every other factor set to the value that covers most of what is missing.
 fn row_covering(
-    config: &Config,
+    factors: &[Factor],
     defaults: &[String],
     pair: &Pair,
     missing: &BTreeSet<Pair>,
@@ -133,18 +184,18 @@ fn row_covering(
     let mut row = defaults.to_vec();
     row[pair.0].clone_from(&pair.1);
     row[pair.2].clone_from(&pair.3);
-    for (i, option) in config.options.iter().enumerate() {
+    for (i, factor) in factors.iter().enumerate() {
         if i == pair.0 || i == pair.2 {
             continue;
         }
-        let covers = |choice: &&String| {
+        let covers = |value: &&String| {
             let mut candidate = row.clone();
-            candidate[i].clone_from(choice);
+            candidate[i].clone_from(value);
             let mut left = missing.clone();
             cover(&candidate, &mut left);
             missing.len() - left.len()
         };
-        if let Some(best) = option.choices.iter().max_by_key(covers) {
+        if let Some(best) = factor.values.iter().max_by_key(covers) {
             row[i].clone_from(best);
         }
     }
@@ -170,6 +221,7 @@ mod tests {
             name: name.into(),
             default: choices.first().copied().unwrap_or("text").into(),
             choices: choices.iter().map(|c| (*c).to_owned()).collect(),
+            many: false,
         };
         Config {
             options: vec![
@@ -190,13 +242,33 @@ mod tests {
 
     #[test]
     fn every_pair_of_values_is_rendered() {
-        let config = config();
-        let mut missing = all_pairs(&config);
-        for profile in rendered(&config) {
-            let row: Vec<String> = profile.answers.into_iter().map(|(_, a)| a).collect();
+        let factors = factors(&config());
+        let mut missing = all_pairs(&factors);
+        for row in rows(&factors) {
             cover(&row, &mut missing);
         }
         assert!(missing.is_empty(), "{missing:?}");
+    }
+
+    #[test]
+    fn each_choice_of_many_is_taken_and_left_with_every_other_value() {
+        let mut config = config();
+        config.options.push(TemplateOption {
+            name: "features".into(),
+            default: "auth".into(),
+            choices: vec!["auth".into(), "jobs".into()],
+            many: true,
+        });
+        let answers: Vec<_> = rendered(&config)
+            .iter()
+            .map(|profile| profile.answer("features").unwrap_or_default().to_owned())
+            .collect();
+        for expected in ["auth", "", "auth,jobs", "jobs"] {
+            assert!(
+                answers.iter().any(|answer| answer == expected),
+                "{expected:?} in {answers:?}"
+            );
+        }
     }
 
     #[test]

@@ -107,7 +107,10 @@ fn unlisted_markers(source: &Path, config: &Config) -> Result<Vec<String>> {
             let Ok(text) = fs::read_to_string(folder.join(&file)) else {
                 continue; // not text
             };
-            match (template::has_markers(&text), config.include.contains(&name)) {
+            match (
+                template::has_markers(&file, &text),
+                config.include.contains(&name),
+            ) {
                 (true, false) => {
                     problems.push(format!("{name} has markers, but `include` lacks it"));
                 }
@@ -149,6 +152,7 @@ pub fn of_project(source: &Path, project: &Path, profile: &Profile) -> Result<Ve
         problems.push(format!("{} is an empty folder", folder.display()));
     }
     problems.extend(file_problems(source, project)?);
+    problems.extend(orphans(project)?);
     problems.extend(record_problems(project, profile)?);
     if problems.is_empty() {
         let formatted = process::cargo()
@@ -183,34 +187,20 @@ pub fn snapshot(source: &Path, project: &Path) -> Result<String> {
         let Ok(raw) = fs::read_to_string(origin(source, &file)) else {
             continue; // not text
         };
-        if !template::has_markers(&raw) {
+        if !template::has_markers(&file, &raw) {
             continue;
         }
         let rendered = fs::read_to_string(project.join(&file))?;
         for block in template::markers(&raw).blocks {
-            if block.condition != "false" && block_appears(&block.text, &rendered) {
-                for line in block.text.lines() {
+            let lines = block.text.trim();
+            if block.condition != "false" && !lines.is_empty() && rendered.contains(&block.text) {
+                for line in block.text.trim_matches('\n').lines() {
                     writeln!(text, "    + {line}")?;
                 }
             }
         }
     }
     Ok(text)
-}
-
-/// Whether `text` holds the lines of `block` one after the other; of a line with a variable, what stands before it.
-fn block_appears(block: &str, text: &str) -> bool {
-    let block: Vec<&str> = block.lines().collect();
-    let lines: Vec<&str> = text.lines().collect();
-    lines.windows(block.len()).any(|window| {
-        window
-            .iter()
-            .zip(&block)
-            .all(|(line, expected)| match expected.split_once("{{") {
-                Some((before, _)) => line.starts_with(before),
-                None => line == expected,
-            })
-    })
 }
 
 fn snapshot_difference(source: &Path, project: &Path, profile: &Profile) -> Result<Vec<String>> {
@@ -265,6 +255,38 @@ fn file_problems(source: &Path, project: &Path) -> Result<Vec<String>> {
     Ok(problems)
 }
 
+/// Rust files no module declares: an option left them behind.
+fn orphans(project: &Path) -> Result<Vec<String>> {
+    let mut problems = Vec::new();
+    for file in repo::files_below(project)? {
+        let path = if file.ends_with("mod.rs") {
+            file.parent()
+        } else {
+            Some(file.as_path())
+        };
+        let (Some(folder), Some(stem)) =
+            (path.and_then(Path::parent), path.and_then(Path::file_stem))
+        else {
+            continue;
+        };
+        let stem = stem.to_string_lossy();
+        let root = ["main", "lib", "build"].contains(&&*stem);
+        if root || file.extension().is_none_or(|extension| extension != "rs") {
+            continue;
+        }
+        let parents = ["mod.rs", "lib.rs", "main.rs"].map(|name| folder.join(name));
+        let declared = parents
+            .into_iter()
+            .chain([folder.with_extension("rs")])
+            .filter_map(|parent| fs::read_to_string(project.join(parent)).ok())
+            .any(|text| text.contains(&format!("mod {stem};")));
+        if !declared {
+            problems.push(format!("{} belongs to no module", file.display()));
+        }
+    }
+    Ok(problems)
+}
+
 /// The file of the template that `file` of a project was made from.
 fn origin(source: &Path, file: &Path) -> PathBuf {
     if let Ok(rest) = file.strip_prefix(".github") {
@@ -278,8 +300,8 @@ fn origin(source: &Path, file: &Path) -> PathBuf {
     source.join(part).join(file)
 }
 
-/// The manifest must carry the description and the license, and `[package.metadata.axle]` what was answered, and
-/// to which version of the template.
+/// The manifest must carry the description and the license, and `[package.metadata.axle]` the other answers and the
+/// version of the template.
 fn record_problems(project: &Path, profile: &Profile) -> Result<Vec<String>> {
     let text = fs::read_to_string(project.join("Cargo.toml")).context("there is no Cargo.toml")?;
     let manifest: Table = match text.parse() {
@@ -304,10 +326,10 @@ fn record_problems(project: &Path, profile: &Profile) -> Result<Vec<String>> {
         .filter(|license| *license != "none");
     expect(&package, "license", license);
     expect(&package, "description", profile.answer("description"));
-    expect(&record, "version", Some(VERSION));
+    expect(&record, "template", Some(VERSION));
     for (option, answer) in &profile.answers {
-        if option != "description" {
-            expect(&record, option, Some(answer));
+        if option != "license" && option != "description" {
+            expect(&record, option, Some(answer)); // the package says the other two
         }
     }
     Ok(problems)

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use rustix::process::Pid;
 
 use crate::postgres::free_port;
 use crate::process;
@@ -124,7 +125,7 @@ impl Service {
 
     /// Sends SIGTERM and waits for the end.
     pub fn stop(&mut self) -> Result<ExitStatus> {
-        process::terminate(&self.child);
+        process::terminate(Pid::from_child(&self.child));
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait()? {

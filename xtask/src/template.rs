@@ -13,6 +13,8 @@ pub struct TemplateOption {
     pub default: String,
     /// Empty for free text.
     pub choices: Vec<String>,
+    /// Whether any number of choices may be taken; then the default and the answers join them with commas.
+    pub many: bool,
 }
 
 /// One `[conditional.'expression']` and the paths it leaves out.
@@ -84,13 +86,9 @@ impl Config {
             .flat_map(|part| part.split(" && "))
             .flat_map(|part| part.split(" || "));
         for clause in clauses {
-            let Some((name, value)) = ["==", "!=", "contains"]
-                .iter()
-                .find_map(|operator| clause.split_once(operator))
-            else {
+            let Some((name, value)) = compared(clause) else {
                 return Some(format!("`{clause}` compares nothing"));
             };
-            let (name, value) = (name.trim(), value.trim().trim_matches('"'));
             match self.option(name) {
                 None => return Some(format!("there is no option `{name}`")),
                 Some(option) if !option.choices.iter().any(|choice| choice == value) => {
@@ -101,6 +99,19 @@ impl Config {
         }
         None
     }
+}
+
+/// The option and the value of `a == "b"`, `a contains "b"` (Liquid) or `!a.contains("b")` (Rhai).
+fn compared(clause: &str) -> Option<(&str, &str)> {
+    let operators = ["==", "!=", ".contains(", " contains "];
+    let found = operators
+        .iter()
+        .find_map(|operator| clause.split_once(operator));
+    let (name, value) = found?;
+    Some((
+        name.trim().trim_start_matches('!'),
+        value.trim().trim_end_matches(')').trim_matches('"'),
+    ))
 }
 
 fn option(name: &str, question: &Value) -> Result<TemplateOption> {
@@ -120,6 +131,7 @@ fn option(name: &str, question: &Value) -> Result<TemplateOption> {
         name: name.to_owned(),
         default,
         choices: strings_at(question, &["choices"]),
+        many: question.get("type").and_then(Value::as_str) == Some("array"),
     })
 }
 
@@ -149,97 +161,88 @@ fn strings_at(value: &Value, path: &[&str]) -> Vec<String> {
         .collect()
 }
 
-/// A run of lines that comes and goes with a condition.
+/// A piece of a file that comes and goes with a condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block {
     pub condition: String,
-    /// The lines as they stand in the output, markers taken off.
+    /// As it stands in the output, with a line break in front and behind if it is whole lines. A variable ends it early.
     pub text: String,
 }
 
-/// The conditional blocks of a marked file, outermost first, and every Liquid tag that is out of place.
+/// The conditional blocks of a rendered file, and every Liquid tag that is out of place.
 #[derive(Debug, Default)]
 pub struct Markers {
     pub blocks: Vec<Block>,
     pub problems: Vec<String>,
 }
 
-/// Whether a file asks to be rendered.
+/// Whether a file asks to be rendered: by markers in comments or, in Markdown, by bare Liquid.
 #[must_use]
-pub fn has_markers(text: &str) -> bool {
-    text.contains("{% capture body %}") || text.contains("//~{%") || text.contains("#~{%")
+pub fn has_markers(path: &Path, text: &str) -> bool {
+    let bare = path.extension().is_some_and(|extension| extension == "md")
+        && (text.contains("{{ project-name }}") || text.contains("{% if "));
+    bare || text.contains("{% capture body %}") || text.contains("~{%")
 }
 
-/// Reads the markers of a file. A tag at the end of a line concerns the lines after it, up to the end of the
-/// line that carries the closing tag.
+/// Reads the Liquid tags of a file.
 #[must_use]
 pub fn markers(text: &str) -> Markers {
     let mut found = Markers::default();
-    let mut open: Vec<Block> = Vec::new();
+    let mut open: Option<(&str, usize)> = None;
     let mut captured = 0;
-    for (number, line) in text.lines().enumerate() {
-        let (kept, tags) = split_line(line);
-        for block in &mut open {
-            block.text.push_str(&kept);
-            block.text.push('\n');
-        }
-        for tag in tags {
-            let mut words = tag.splitn(2, ' ');
-            match (
-                words.next().unwrap_or_default(),
-                words.next().unwrap_or_default(),
-            ) {
-                ("if", condition) => open.push(Block {
-                    condition: condition.to_owned(),
-                    text: String::new(),
-                }),
-                ("endif", _) => match open.pop() {
-                    Some(block) => found.blocks.push(block),
-                    None => found
-                        .problems
-                        .push(format!("line {}: endif without if", number + 1)),
-                },
-                ("capture" | "endcapture", _) => captured += 1,
-                (other, _) => found
-                    .problems
-                    .push(format!("line {}: unknown tag `{other}`", number + 1)),
+    for (start, end, tag) in tags(text) {
+        match (tag.split_once(' ').unwrap_or((tag, "")), open) {
+            (("if", condition), None) => open = Some((condition, end)),
+            (("if", condition), Some((outer, _))) => {
+                let problem = format!("`if {condition}` inside `if {outer}`: keep conditions flat");
+                found.problems.push(problem);
             }
+            (("endif", _), Some((condition, from))) => {
+                found.blocks.push(Block {
+                    condition: condition.to_owned(),
+                    text: as_rendered(&text[from..start]),
+                });
+                open = None;
+            }
+            (("capture" | "endcapture", _), _) => captured += 1,
+            ((other, _), _) => found.problems.push(format!("`{other}` is out of place")),
         }
     }
-    for block in open {
+    if let Some((condition, _)) = open {
         found
             .problems
-            .push(format!("`if {}` is never closed", block.condition));
+            .push(format!("`if {condition}` is never closed"));
     }
-    if captured != 2 {
-        found
-            .problems
-            .push("the file is not wrapped in one capture".to_owned());
+    if captured != if text.contains("~{%") { 2 } else { 0 } {
+        let problem = "markers in comments need one capture around them, bare Liquid none";
+        found.problems.push(problem.to_owned());
     }
     found
 }
 
-/// Splits a line into what the output keeps of it and the Liquid tags at its end.
-fn split_line(line: &str) -> (String, Vec<&str>) {
-    let start = [" //~{%", " #~{%"]
-        .iter()
-        .filter_map(|marker| line.find(marker))
-        .min();
-    let kept = start.map_or(line, |start| &line[..start]);
-    let kept = kept.replacen("//+ ", "", 1).replacen("#+ ", "", 1);
-    let mut tags = Vec::new();
-    let mut rest = match start {
-        Some(start) => &line[start..],
-        None => line,
-    };
-    while let Some((_, after)) = rest.split_once("{%") {
-        let Some((tag, after)) = after.split_once("%}") else {
-            break;
-        };
-        tags.push(tag.trim());
-        rest = after;
+/// Every `{% tag %}` with where it starts and ends.
+fn tags(text: &str) -> impl Iterator<Item = (usize, usize, &str)> {
+    text.match_indices("{%").filter_map(|(start, _)| {
+        let length = text[start..].find("%}")? + 2;
+        let tag = text[start..start + length].trim_matches(['{', '}', '%', '-', ' ']);
+        Some((start, start + length, tag))
+    })
+}
+
+/// The output of a piece of a rendered file, up to the first variable.
+fn as_rendered(piece: &str) -> String {
+    let mut text = piece.to_owned();
+    for marker in [" //~", " #~", "//+ ", "#+ "] {
+        text = text.replace(marker, "");
     }
-    (kept, tags)
+    let whole_lines = text.starts_with('\n');
+    let text = text.trim_matches('\n');
+    match (text.split_once("{{"), whole_lines) {
+        (Some((before, _)), true) => format!("\n{before}"),
+        (Some((before, _)), false) => before.to_owned(),
+        (None, true) => format!("\n{text}\n"),
+        (None, false) => text.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -263,11 +266,11 @@ pub mod http; //~{% endcapture %}{{ body | remove: \" //~\" | remove: \"//+ \" }
             [
                 Block {
                     condition: "features contains \"websocket\"".into(),
-                    text: "pub mod websocket;\n".into()
+                    text: "\npub mod websocket;\n".into()
                 },
                 Block {
                     condition: "false".into(),
-                    text: "pub mod raw;\n".into()
+                    text: "\npub mod raw;\n".into()
                 },
             ]
         );
@@ -280,12 +283,26 @@ pub mod http; //~{% endcapture %}{{ body | remove: \" //~\" | remove: \"//+ \" }
     }
 
     #[test]
+    fn markdown_may_hold_bare_liquid_within_a_line() {
+        let found = markers("Run it{% if frontend == \"pages\" %} and look{% endif %}.\n");
+        assert!(found.problems.is_empty(), "{:?}", found.problems);
+        assert_eq!(found.blocks[0].text, " and look");
+    }
+
+    #[test]
+    fn a_condition_inside_a_condition_is_a_problem() {
+        let nested = MARKED.replacen("{% endif %}{% if false %}", "{% if false %}", 1);
+        assert!(!markers(&nested).problems.is_empty());
+    }
+
+    #[test]
     fn a_condition_on_an_unknown_option_or_value_is_a_problem() {
         let config = Config {
             options: vec![TemplateOption {
                 name: "database".into(),
                 default: "sqlite".into(),
                 choices: vec!["sqlite".into(), "postgres".into()],
+                many: false,
             }],
             include: vec![],
             ignore: vec![],
@@ -295,6 +312,9 @@ pub mod http; //~{% endcapture %}{{ body | remove: \" //~\" | remove: \"//+ \" }
         let problem = |condition| config.problem_with_condition(condition);
         assert_eq!(problem("database == \"postgres\""), None);
         assert_eq!(problem("false"), None);
+        assert_eq!(problem("database contains \"postgres\""), None);
+        assert_eq!(problem("!database.contains(\"postgres\")"), None);
+        assert!(problem("!database.contains(\"postgre\")").is_some());
         assert!(problem("databse == \"postgres\"").is_some());
         assert!(problem("database == \"postgress\"").is_some());
         assert!(problem("database == \"sqlite\" or database != \"x\"").is_some());
