@@ -229,7 +229,8 @@ pub fn some_time(duration: &Duration) -> Result<(), ValidationError> {
 /// # Errors
 /// If it is broken.
 pub fn limited(duration: &Duration) -> Result<(), ValidationError> {
-    const TEN_YEARS: Duration = Duration::from_hours(10 * 365 * 24);
+    // Of 365¼ days, as in the file.
+    const TEN_YEARS: Duration = Duration::from_hours(10 * 8766);
     if *duration > TEN_YEARS {
         return Err(ValidationError::new("long").with_message("must be at most 10years".into()));
     }

@@ -41,7 +41,7 @@ pub enum LogFormat {
 fn level_rule(level: &str) -> Result<(), ValidationError> {
     let is_word = level.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let is_good = if is_word {
-        level.parse::<LevelFilter>().is_ok()
+        !level.is_empty() && level.parse::<LevelFilter>().is_ok()
     } else {
         EnvFilter::builder().parse(level).is_ok()
     };

@@ -126,6 +126,11 @@ impl Database {
         let at_first = self.pending().await?;
         let mut before = at_first;
         while let Err(error) = MIGRATOR.run(&self.pool).await {
+            if let sqlx::migrate::MigrateError::VersionMissing(version) = error {
+                bail!(
+                    "the database holds migration {version}, which this version does not know; run the version that applied it"
+                );
+            }
             // Another process may be at it too, for which SQLite has no lock. Then go on from where it is.
             let pending = self.pending().await?;
             if pending == before {

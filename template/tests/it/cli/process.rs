@@ -231,14 +231,12 @@ impl Service {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            match self.lines.recv_timeout(left) {
-                Ok(line) => {
-                    self.log.push(line.clone());
-                    if line.contains(text) {
-                        return line;
-                    }
-                }
-                Err(_) => panic!("no line with `{text}` in the log: {:#?}", self.log),
+            let Ok(line) = self.lines.recv_timeout(left) else {
+                panic!("no line with `{text}` in the log: {:#?}", self.log)
+            };
+            self.log.push(line.clone());
+            if line.contains(text) {
+                return line;
             }
         }
     }
