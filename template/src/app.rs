@@ -97,6 +97,7 @@ impl App {
             presentation.page = component.error_page.or(presentation.page);
         }
         pages = pages.merge(handlers::system::routes(probes, platform.shutdown.clone())); //~{% if frontend == "none" %}
+
         //+ pages = pages.get("/", handlers::system::index); //~{% endif %}
 
         let (api, document) = OpenApiRouter::with_openapi(base_document())
