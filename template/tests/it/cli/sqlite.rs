@@ -3,7 +3,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use super::process::{Place, Service, finish, is_root};
 
@@ -81,32 +81,29 @@ fn a_url_of_another_kind_is_refused_and_no_file_is_named_after_it() {
 
 /// The same command as a user whom permissions stop; `None` where nothing can make one.
 fn without_privileges(command: &Command) -> Option<Command> {
-    let mut as_user = if is_root() {
-        let nobody = ["--reuid=65534", "--regid=65534", "--clear-groups", "--"];
-        let mut setpriv = Command::new("setpriv");
-        setpriv.args(nobody);
-        if !setpriv
-            .arg("true")
-            .status()
-            .is_ok_and(|status| status.success())
-        {
-            return None;
+    let program = command.get_program();
+    let as_user = || {
+        if !is_root() {
+            return Command::new(program);
         }
         let mut setpriv = Command::new("/usr/bin/setpriv");
-        setpriv.args(nobody).arg(command.get_program());
+        setpriv.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]);
+        setpriv.arg(program);
         setpriv
-    } else {
-        Command::new(command.get_program())
     };
-    as_user.args(command.get_args()).env_clear();
-    as_user.current_dir(command.get_current_dir().expect("a folder"));
-    for (name, value) in command.get_envs() {
-        as_user.env(name, value.expect("a value"));
+    // Where the binary is out of that user's reach there is nothing to see either.
+    let mut probe = as_user();
+    probe.arg("--version").stdout(Stdio::null());
+    if !probe.status().is_ok_and(|status| status.success()) {
+        return None;
     }
-    // Where the binary itself is out of reach there is nothing to see either.
-    let mut probe = Command::new(as_user.get_program());
-    probe.args(as_user.get_args()).env_clear().arg("--version");
-    (finish(&mut probe).code == Some(0)).then_some(as_user)
+    let mut command_of_user = as_user();
+    command_of_user.args(command.get_args()).env_clear();
+    command_of_user.current_dir(command.get_current_dir()?);
+    for (name, value) in command.get_envs() {
+        command_of_user.env(name, value?);
+    }
+    Some(command_of_user)
 }
 
 /// Lets everybody read the folder, and the listed parts of it written by nobody but root.
