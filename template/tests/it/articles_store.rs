@@ -16,7 +16,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use crate::support::{Home, fixed_clock};
+use crate::support::{Home, fixed_clock, wait_until_released};
 
 #[tokio::test]
 async fn the_store_in_memory_keeps_the_contract() {
@@ -346,6 +346,7 @@ async fn a_writer_who_goes_away_leaves_no_old_article_behind_even_when_the_servi
     gated.gate.add_permits(1);
     closing.await.unwrap();
     drop(cached);
+    wait_until_released(&home.cache_dir());
 
     let store = Store::open(settings, "build", fixed_clock());
     assert!(store.has_disk());

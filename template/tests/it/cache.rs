@@ -13,7 +13,7 @@ use bytesize::ByteSize;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
-use crate::support::fixed_clock;
+use crate::support::{fixed_clock, wait_until_released};
 
 /// A cache folder, its settings and its clock.
 struct Bench {
@@ -48,6 +48,24 @@ impl Bench {
         Store::open(self.settings.clone(), build, self.clock.clone())
     }
 
+    /// Closes the store, the last handle on it, and waits until its files are free.
+    async fn close(&self, store: Store) {
+        store.close().await;
+        drop(store);
+        wait_until_released(&self.dir());
+    }
+
+    async fn reopen(&self, store: Store) -> Store {
+        self.close(store).await;
+        self.open()
+    }
+
+    /// Opens a store that was dropped, closed or not.
+    fn open_when_released(&self) -> Store {
+        wait_until_released(&self.dir());
+        self.open()
+    }
+
     fn dir(&self) -> PathBuf {
         self.settings.dir.clone()
     }
@@ -79,9 +97,7 @@ async fn a_value_is_loaded_once_then_read_from_memory_and_later_from_disk() {
     assert!(store.has_disk());
     assert_eq!(fetch(&store, "key", "a").await, found("a", Source::Loader));
     assert_eq!(fetch(&store, "key", "b").await, found("a", Source::L1));
-    store.close().await;
-    drop(store);
-    let store = bench.open();
+    let store = bench.reopen(store).await;
     assert_eq!(fetch(&store, "key", "b").await, found("a", Source::L2));
     assert_eq!(fetch(&store, "key", "b").await, found("a", Source::L1));
     store.close().await;
@@ -92,9 +108,7 @@ async fn memory_forgets_after_its_time_and_disk_after_its_own() {
     let bench = Bench::new();
     let store = bench.open();
     fetch(&store, "key", "a").await;
-    store.close().await;
-    drop(store);
-    let store = bench.open();
+    let store = bench.reopen(store).await;
     bench.advance(3000);
     assert_eq!(fetch(&store, "key", "b").await, found("a", Source::L2));
     bench.advance(59);
@@ -111,9 +125,7 @@ async fn an_entry_from_disk_stays_in_memory_no_longer_than_it_is_valid() {
     let bench = Bench::new();
     let store = bench.open();
     fetch(&store, "key", "a").await;
-    store.close().await;
-    drop(store);
-    let store = bench.open();
+    let store = bench.reopen(store).await;
     bench.advance(3590);
     let load = async || Ok::<_, ()>(Loaded::new("b".to_owned()));
     let kept: Cached<String> = strings(&store).fetch("key", load).await.unwrap();
@@ -151,9 +163,7 @@ async fn an_invalidated_tag_takes_its_entries_out_of_both_tiers_and_no_others() 
     strings(&store).fetch("none", no_tag).await.unwrap();
 
     store.invalidate_tags(["other"]);
-    store.close().await;
-    drop(store);
-    let store = bench.open();
+    let store = bench.reopen(store).await;
     assert_eq!(fetch(&store, "key", "-").await, found("a", Source::L2));
     assert_eq!(fetch(&store, "two", "e").await, found("e", Source::Loader));
     assert_eq!(fetch(&store, "none", "-").await, found("d", Source::L2));
@@ -194,9 +204,7 @@ async fn what_was_loaded_before_a_change_is_not_served_after_it() {
     );
     let (value, _) = fetch(&store, "key", "newer").await;
     assert_ne!(value, "old");
-    store.close().await;
-    drop(store);
-    let store = bench.open();
+    let store = bench.reopen(store).await;
     let (value, _) = fetch(&store, "key", "newer").await;
     assert_ne!(value, "old", "nor after a restart");
     store.close().await;
@@ -258,8 +266,7 @@ async fn expired_and_outdated_entries_are_swept_from_disk() {
     strings(&store).fetch("outdated", load).await.unwrap();
     store.invalidate_tags(["other"]);
     fetch(&store, "new", "c").await;
-    store.close().await;
-    drop(store);
+    bench.close(store).await;
     assert_eq!(
         keys_on_disk(&bench),
         ["strings:new", "strings:old", "strings:outdated"]
@@ -267,8 +274,7 @@ async fn expired_and_outdated_entries_are_swept_from_disk() {
 
     let store = bench.open();
     store.sweep();
-    store.close().await;
-    drop(store);
+    bench.close(store).await;
     assert_eq!(keys_on_disk(&bench), ["strings:new"]);
 }
 

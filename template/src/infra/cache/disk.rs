@@ -61,7 +61,14 @@ impl Disk {
     }
 
     pub fn insert(&self, key: &str, entry: Vec<u8>) -> sled::Result<()> {
-        self.entries.insert(key, entry).map(drop)
+        let age = |bytes: &[u8]| entry::decode_header(bytes).map(|h| (h.born, h.stored_at_ms));
+        let entry = sled::IVec::from(entry);
+        // Two writes of one key may arrive in either order; the value that was loaded later stays.
+        let later = |stored: Option<&[u8]>| match stored {
+            Some(stored) if age(stored) > age(&entry) => Some(sled::IVec::from(stored)),
+            _ => Some(entry.clone()),
+        };
+        self.entries.update_and_fetch(key, later).map(drop)
     }
 
     pub fn insert_invalidation(&self, tag: &str, generation: u64) -> sled::Result<()> {

@@ -28,7 +28,7 @@ async fn filled() -> Bench {
     for n in 0..200 {
         fetch(&store, &format!("key-{n}"), &"a".repeat(n)).await;
     }
-    store.close().await;
+    bench.close(store).await;
     bench
 }
 
@@ -41,9 +41,7 @@ async fn assert_works(bench: &Bench, what: &str) {
         let (read, _) = fetch(&store, &format!("key-{n}"), &value).await;
         assert_eq!(read, value, "{what}: key-{n}");
     }
-    store.close().await;
-    drop(store);
-    let store = bench.open();
+    let store = bench.reopen(store).await;
     let kept = fetch(&store, "key-7", "-").await;
     assert_eq!(kept, found("aaaaaaa", Source::L2), "{what}");
     store.close().await;
@@ -94,7 +92,7 @@ async fn a_store_that_was_not_closed_starts_empty() {
         found("aaaaaaa", Source::L2)
     );
     drop(store);
-    let store = bench.open();
+    let store = bench.open_when_released();
     assert!(store.has_disk());
     assert_eq!(
         fetch(&store, "key-7", "b").await,
@@ -120,9 +118,7 @@ async fn a_folder_in_use_leaves_the_second_cache_with_its_memory() {
         fetch(&first, "key-7", "-").await,
         found("aaaaaaa", Source::L2)
     );
-    first.close().await;
-    drop(first);
-    let third = bench.open();
+    let third = bench.reopen(first).await;
     assert_eq!(
         fetch(&third, "key-7", "-").await,
         found("aaaaaaa", Source::L2)
@@ -138,7 +134,7 @@ async fn a_cache_that_is_closed_but_not_gone_is_in_use_and_not_damaged() {
     let second = bench.open();
     assert!(!second.has_disk(), "the first one still holds the files");
     drop((first, second));
-    let third = bench.open();
+    let third = bench.open_when_released();
     assert_eq!(
         fetch(&third, "key-7", "-").await,
         found("aaaaaaa", Source::L2)
@@ -170,9 +166,7 @@ async fn another_build_does_not_see_the_entries_and_drops_them() {
         fetch(&other, "key-7", "b").await,
         found("b", Source::Loader)
     );
-    other.close().await;
-    drop(other);
-    let back = bench.open();
+    let back = bench.reopen(other).await;
     assert_eq!(fetch(&back, "key-7", "c").await, found("c", Source::Loader));
     back.close().await;
 }

@@ -88,19 +88,6 @@ async fn fetch(store: &Store, model: &mut Model, random: &mut Random, step: u64,
     }
 }
 
-/// Opens a store that nobody closed, as soon as the writes under way let go of it; in a real crash they are gone.
-async fn open_after_crash(bench: &Bench) -> Store {
-    for _ in 0..10_000 {
-        let store = bench.open();
-        if store.has_disk() {
-            return store;
-        }
-        drop(store);
-        tokio::task::spawn_blocking(|| ()).await.expect("a thread");
-    }
-    panic!("the folder stays in use");
-}
-
 #[tokio::test]
 async fn whatever_happens_only_valid_values_are_served_from_where_they_should_be() {
     for seed in 0..12 {
@@ -126,16 +113,14 @@ async fn whatever_happens_only_valid_values_are_served_from_where_they_should_be
                     model.now += seconds;
                 }
                 18 => {
-                    store.close().await;
-                    drop(store);
-                    store = bench.open();
+                    store = bench.reopen(store).await;
                     for kept in model.kept.values_mut() {
                         (kept.settled, kept.memory_until) = (true, 0);
                     }
                 }
                 _ => {
                     drop(store);
-                    store = open_after_crash(&bench).await;
+                    store = bench.open_when_released();
                     model.kept.clear();
                 }
             }

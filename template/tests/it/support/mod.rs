@@ -4,8 +4,9 @@ mod client;
 mod database;
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
 use app::app::App;
@@ -95,6 +96,15 @@ impl Home {
     }
 }
 
+/// Waits until nobody holds the files of the cache in `dir`: sled lets go of them a moment after it is dropped.
+pub fn wait_until_released(dir: &Path) {
+    for name in ["in-use", "store/db"] {
+        if let Ok(file) = File::open(dir.join(name)) {
+            file.lock().expect("a lock");
+        }
+    }
+}
+
 /// A clock that stands still at a moment with microseconds.
 pub fn fixed_clock() -> Clock {
     Clock::fixed(DateTime::from_timestamp_micros(1_767_323_045_123_456).expect("a date"))
@@ -113,6 +123,7 @@ impl TestApp {
     }
 
     async fn start_in(home: Home, settings: Settings, clock: Clock) -> Self {
+        wait_until_released(&home.cache_dir());
         let instance = Instance::start(settings.clone(), clock.clone()).await;
         Self {
             instance,
