@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use anyhow::{Context, Result, ensure};
-use axle_tests::Workshop;
+use axle_tests::{Workshop, oldest};
 use toml::{Table, Value};
 use xtask::generate::{self, Request, Tool};
 use xtask::postgres::{self, Postgres};
@@ -47,7 +47,7 @@ impl Generated {
                 name: &name,
                 answers: &self.profile.answers,
             };
-            let project = generate::project(&Tool::Library, request)?;
+            let project = generate::project(&Tool::Binary(oldest()), request)?;
             let _ = self.workshop.set((workshop, project));
         }
         let (_, project) = self.workshop.get().context("it was generated above")?;

@@ -28,59 +28,39 @@ type Step = (&'static str, fn(&mut Suite) -> Result<()>);
 
 const STEPS: [Step; 9] = [
     ("template tools: format", |suite| {
-        suite.check(workspace(&["fmt", "--all", "--check"]))
+        suite.check(workspace("fmt --all --check"))
     }),
     ("template tools: clippy", |suite| {
-        suite.check(workspace(&[
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--",
-            "-D",
-            "warnings",
-        ]))
+        suite.check(workspace("clippy --workspace --all-targets -- -D warnings"))
     }),
     ("template in place: format", |suite| {
-        suite.check(in_place(&["fmt", "--check"]))
+        suite.check(in_place("fmt --check"))
     }),
     ("template in place: clippy", |suite| {
-        suite.check(in_place(&[
-            "clippy",
-            "--all-targets",
-            "--",
-            "-D",
-            "warnings",
-        ]))?;
-        suite.check(in_place(&[
-            "clippy",
-            "--all-targets",
-            "--features",
-            "postgres",
-            "--",
-            "-D",
-            "warnings",
-        ]))
+        suite.check(in_place("clippy --all-targets -- -D warnings"))?;
+        suite.check(in_place(
+            "clippy --all-targets --features postgres -- -D warnings",
+        ))
     }),
     ("template in place: tests on SQLite", |suite| {
-        suite.check(in_place(&["test"]))
+        suite.check(in_place("test"))
     }),
     ("template in place: tests on PostgreSQL", |suite| {
-        let url = suite.postgres_url()?;
-        let mut test = in_place(&["test", "--features", "postgres"]);
-        test.env(POSTGRES_URL, url);
+        let mut test = in_place("test --features postgres");
+        test.env(POSTGRES_URL, suite.postgres_url()?);
         suite.check(test)
     }),
     ("proof: every combination renders right", |suite| {
-        let mut test = workspace(&["test", "--workspace", "--lib", "--bins", "--test", "proof"]);
+        let mut test = workspace("test --workspace --lib --bins --test proof");
         test.env(CARGO_GENERATE, tools::oldest_cargo_generate()?);
         suite.check(test)
     }),
     (
         "proof: every combination builds, tests and serves",
         |suite| {
-            let url = suite.postgres_url()?;
-            let mut test = workspace(&["test", "--package", "axle-tests", "--test", "services"]);
-            test.env(POSTGRES_URL, url);
+            let mut test = workspace("test --package axle-tests --test services");
+            test.env(CARGO_GENERATE, tools::oldest_cargo_generate()?);
+            test.env(POSTGRES_URL, suite.postgres_url()?);
             suite.check(test)
         },
     ),
@@ -227,15 +207,17 @@ fn test_result(line: &str) -> Option<(u32, u32)> {
     Some((count(" passed")?, count(" failed")?))
 }
 
-fn workspace(args: &[&str]) -> Command {
+/// `cargo <words>` for xtask and the tests.
+fn workspace(words: &str) -> Command {
     let mut command = process::cargo();
-    command.args(args).current_dir(repo::root());
+    command.args(words.split(' ')).current_dir(repo::root());
     command
 }
 
-fn in_place(args: &[&str]) -> Command {
+/// `cargo <words>` for the template as it stands.
+fn in_place(words: &str) -> Command {
     let mut command = service::cargo(&repo::root().join("template"));
-    command.args(args);
+    command.args(words.split(' '));
     command
 }
 
