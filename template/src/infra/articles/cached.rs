@@ -48,8 +48,14 @@ impl CachedArticles {
         let (store, write) = (self.store.clone(), write(Arc::clone(&self.inner)));
         let task = self.store.spawn(async move {
             let result = write.await;
-            // Also after an error: a write that failed on its way back may have been done.
-            store.invalidate_tags([LIST_TAG.to_owned(), article_tag(id)]);
+            // A write whose answer was lost may have been done; one that was refused was not.
+            let refused = matches!(
+                result,
+                Err(RepositoryError::SlugTaken | RepositoryError::Stale)
+            );
+            if !refused {
+                store.invalidate_tags([LIST_TAG.to_owned(), article_tag(id)]);
+            }
             result
         });
         task.await

@@ -25,7 +25,7 @@ pub(super) fn is_temporary(error: &Error) -> bool {
 
 /// `PostgreSQL`: the classes for connections, resources, rollbacks and operator intervention
 /// (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
-/// `SQLite`: busy and locked in all their extended forms (<https://sqlite.org/rescode.html>).
+/// `SQLite`: busy, locked and a full disk in all their extended forms (<https://sqlite.org/rescode.html>).
 fn is_temporary_code(code: &str) -> bool {
     if code.len() == 5 {
         return ["08", "40", "53", "57"]
@@ -33,7 +33,7 @@ fn is_temporary_code(code: &str) -> bool {
             .any(|class| code.starts_with(class));
     }
     code.parse::<u32>()
-        .is_ok_and(|code| matches!(code & 0xff, 5 | 6))
+        .is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 13))
 }
 
 pub(super) fn is_missing_table(error: &Error) -> bool {
@@ -65,9 +65,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn busy_and_unreachable_databases_are_worth_waiting_for() {
+    fn busy_full_and_unreachable_databases_are_worth_waiting_for() {
         for code in [
-            "5", "6", "261", "517", "08006", "40001", "40P01", "53300", "57P03",
+            "5", "6", "13", "261", "517", "08006", "40001", "40P01", "53300", "57P03",
         ] {
             assert!(is_temporary_code(code), "{code}");
         }
