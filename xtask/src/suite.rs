@@ -197,14 +197,15 @@ pub fn skip(name: &str, reason: &str) {
     }
 }
 
-/// The counts of a line like `test result: ok. 12 passed; 0 failed; …`.
+/// The counts of a line like `test result: ok. 12 passed; 3 failed; …` or `12 passed, 3 failed`.
 fn test_result(line: &str) -> Option<(u32, u32)> {
-    let counts = line.strip_prefix("test result: ")?.split_once(". ")?.1;
-    let count = |word| -> Option<u32> {
-        let part = counts.split(';').find(|part| part.ends_with(word))?;
-        part.trim().split(' ').next()?.parse().ok()
+    let counts = match line.strip_prefix("test result: ") {
+        Some(result) => result.split_once(". ")?.1,
+        None => line,
     };
-    Some((count(" passed")?, count(" failed")?))
+    let (passed, rest) = counts.split_once(" passed")?;
+    let failed = rest.get(1..)?.trim_start().split_once(" failed")?.0;
+    Some((passed.parse().ok()?, failed.parse().ok()?))
 }
 
 /// `cargo <words>` for xtask and the tests.
@@ -289,6 +290,8 @@ mod tests {
     fn a_result_line_is_counted() {
         let line = "test result: FAILED. 12 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.51s";
         assert_eq!(test_result(line), Some((12, 3)));
+        assert_eq!(test_result("125 passed, 1 failed"), Some((125, 1)));
         assert_eq!(test_result("running 3 tests"), None);
+        assert_eq!(test_result("it passed"), None);
     }
 }
