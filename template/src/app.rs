@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Router;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
+use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder, Server};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
@@ -202,6 +202,7 @@ impl App {
 fn base_document() -> OpenApi {
     OpenApiBuilder::new()
         .info(InfoBuilder::new().title("HTTP API").version("1").build())
+        .servers(Some([Server::new("/")]))
         .build()
 }
 

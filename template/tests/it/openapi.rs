@@ -56,6 +56,24 @@ async fn every_operation_is_named_after_its_handler() {
     assert!(!ids.is_empty());
 }
 
+#[test]
+fn every_reference_leads_somewhere_and_every_response_is_described() {
+    let document: Value = serde_json::from_str(COMMITTED).unwrap();
+    let references = COMMITTED
+        .split("\"$ref\": \"#")
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next());
+    for reference in references {
+        assert!(document.pointer(reference).is_some(), "{reference}");
+    }
+    for (method, path, operation) in operations(&document) {
+        for (status, response) in operation["responses"].as_object().expect("responses") {
+            let description = &response["description"];
+            assert!(description.is_string(), "{method} {path} {status}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn every_documented_operation_answers_as_documented() {
     let app = TestApp::start().await;
