@@ -49,7 +49,7 @@ async fn an_article_is_a_draft_unless_it_says_otherwise() {
 #[tokio::test]
 async fn an_update_replaces_the_content_and_raises_the_version() {
     let app = TestApp::start().await;
-    let location = app.create(&tagged("Before", &["old"])).await;
+    let location = app.create(ARTICLES, &tagged("Before", &["old"])).await;
     app.clock.advance(std::time::Duration::from_micros(7));
     let updated = app
         .put_if(&location, "\"1\"", &tagged("After", &["new"]))
@@ -68,20 +68,20 @@ async fn an_update_replaces_the_content_and_raises_the_version() {
 #[tokio::test]
 async fn an_update_may_give_another_slug() {
     let app = TestApp::start().await;
-    let location = app.create(&published("Before")).await;
+    let location = app.create(ARTICLES, &published("Before")).await;
     let mut article = published("After");
     article["slug"] = json!("somewhere-else");
     let updated = app.put(&location, &article).await;
     assert_eq!(updated.json()["slug"], "somewhere-else");
     // The old one is free again.
-    app.create(&published("Before")).await;
+    app.create(ARTICLES, &published("Before")).await;
 }
 
 #[tokio::test]
 async fn the_first_publication_date_stays() {
     let app = TestApp::start().await;
     let draft = json!({ "title": "Back and forth" });
-    let location = app.create(&draft).await;
+    let location = app.create(ARTICLES, &draft).await;
     let mut dates = Vec::new();
     for article in [
         &published("Back and forth"),
@@ -98,7 +98,7 @@ async fn the_first_publication_date_stays() {
 #[tokio::test]
 async fn an_update_with_any_other_version_changes_nothing() {
     let app = TestApp::start().await;
-    let location = app.create(&published("Before")).await;
+    let location = app.create(ARTICLES, &published("Before")).await;
     for if_match in [
         "\"2\"", "\"0\"", "\"-1\"", "W/\"1\"", "1", "\"one\"", "\"1", "",
     ] {
@@ -115,7 +115,7 @@ async fn an_update_with_any_other_version_changes_nothing() {
 #[tokio::test]
 async fn an_update_with_a_star_or_without_a_version_always_wins() {
     let app = TestApp::start().await;
-    let location = app.create(&published("Before")).await;
+    let location = app.create(ARTICLES, &published("Before")).await;
     let starred = app.put_if(&location, "*", &published("Between")).await;
     let plain = app.put(&location, &published("After")).await;
     assert_eq!((starred.status, plain.status), (200, 200));
@@ -125,7 +125,7 @@ async fn an_update_with_a_star_or_without_a_version_always_wins() {
 #[tokio::test]
 async fn of_twenty_writers_who_saw_the_same_version_one_wins() {
     let app = TestApp::start().await;
-    let location = app.create(&published("Before")).await;
+    let location = app.create(ARTICLES, &published("Before")).await;
     let mut writers = tokio::task::JoinSet::new();
     let app = std::sync::Arc::new(app);
     for writer in 0..20 {
@@ -165,7 +165,7 @@ async fn of_twenty_writers_who_want_the_same_slug_one_gets_it() {
 #[tokio::test]
 async fn a_deleted_article_is_gone() {
     let app = TestApp::start().await;
-    let location = app.create(&tagged("Short-lived", &["tag"])).await;
+    let location = app.create(ARTICLES, &tagged("Short-lived", &["tag"])).await;
     let headers = [("if-match", "\"2\"")];
     let stale = app.call("DELETE", &location, &headers, Body::empty()).await;
     assert_eq!(stale.status, 412);
@@ -179,14 +179,14 @@ async fn a_deleted_article_is_gone() {
     let list = app.get("/api/v1/articles?tag=tag").await;
     assert_eq!(list.json(), json!({ "items": [] }));
     // Its slug is free again.
-    app.create(&published("Short-lived")).await;
+    app.create(ARTICLES, &published("Short-lived")).await;
 }
 
 #[tokio::test]
 async fn a_taken_slug_is_a_conflict() {
     let app = TestApp::start().await;
-    app.create(&published("Taken")).await;
-    let location = app.create(&published("Free")).await;
+    app.create(ARTICLES, &published("Taken")).await;
+    let location = app.create(ARTICLES, &published("Free")).await;
     let mut article = published("Another title");
     article["slug"] = json!("taken");
     for refused in [
@@ -218,7 +218,7 @@ async fn text_is_stored_as_it_was_sent() {
             "status": "published" });
         let mut article = article;
         article["slug"] = json!(format!("text-{}", title.len()));
-        let location = app.create(&article).await;
+        let location = app.create(ARTICLES, &article).await;
         let document = app.get(&location).await.json();
         assert_eq!(document["title"], title);
         assert_eq!(document["summary"], title);
@@ -246,13 +246,13 @@ async fn a_body_is_sanitised_when_it_is_shown_and_kept_when_it_is_stored() {
 async fn every_change_is_told_to_whoever_listens() {
     let mut app = TestApp::start().await;
     let draft = json!({ "title": "A draft" });
-    let location = app.create(&draft).await;
+    let location = app.create(ARTICLES, &draft).await;
     app.put(&location, &published("Out now")).await;
     app.put(&location, &published("Corrected")).await;
     app.put_if(&location, "\"9\"", &published("Too late")).await;
     app.post(ARTICLES, &json!({ "title": "" })).await;
     app.delete(&location).await;
-    app.create(&published("At once")).await;
+    app.create(ARTICLES, &published("At once")).await;
 
     let id = location.rsplit('/').next().unwrap();
     let mut told = Vec::new();
@@ -274,7 +274,7 @@ async fn every_change_is_told_to_whoever_listens() {
 #[tokio::test]
 async fn articles_survive_a_restart_and_a_crash() {
     let app = TestApp::start().await;
-    let location = app.create(&tagged("Lasting", &["a", "b"])).await;
+    let location = app.create(ARTICLES, &tagged("Lasting", &["a", "b"])).await;
     let before = app.get(&location).await.json();
     let app = app.restart().await;
     assert_eq!(app.get(&location).await.json(), before);

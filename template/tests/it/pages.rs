@@ -54,7 +54,7 @@ fn assert_sane(page: &Answer) {
 #[tokio::test]
 async fn a_browser_that_has_the_page_gets_no_body() {
     let app = TestApp::start().await;
-    let location = app.create(&published("Hello")).await;
+    let location = app.create(ARTICLES, &published("Hello")).await;
     let page = warm(&app, "/articles/hello").await;
     assert_eq!(
         page.header("cache-control"),
@@ -89,7 +89,7 @@ async fn a_browser_that_has_the_page_gets_no_body() {
 #[tokio::test]
 async fn head_answers_like_get_without_the_body() {
     let app = TestApp::start().await;
-    app.create(&published("Hello")).await;
+    app.create(ARTICLES, &published("Hello")).await;
     let page = warm(&app, "/articles/hello").await;
     let head = app
         .call("HEAD", "/articles/hello", &[], Body::empty())
@@ -113,7 +113,7 @@ async fn head_answers_like_get_without_the_body() {
 #[tokio::test]
 async fn a_request_with_credentials_goes_past_the_cache() {
     let app = TestApp::start().await;
-    app.create(&published("Hello")).await;
+    app.create(ARTICLES, &published("Hello")).await;
     let headers = [("authorization", "Bearer x")];
     for _ in 0..2 {
         let answer = app.get_with("/articles/hello", &headers).await;
@@ -131,9 +131,9 @@ async fn a_request_with_credentials_goes_past_the_cache() {
 #[tokio::test]
 async fn what_is_not_there_is_a_page_for_a_browser() {
     let app = TestApp::start().await;
-    app.create(&json!({ "title": "A draft", "tags": ["hidden"] }))
+    app.create(ARTICLES, &json!({ "title": "A draft", "tags": ["hidden"] }))
         .await;
-    app.create(&tagged("Hello", &["rust"])).await;
+    app.create(ARTICLES, &tagged("Hello", &["rust"])).await;
     let browser = [("accept", "text/html,application/xhtml+xml,*/*;q=0.8")];
     for path in [
         "/nowhere",
@@ -174,7 +174,7 @@ async fn a_new_service_says_how_to_begin_and_shows_the_first_article_at_once() {
         assert_sane(&page);
         assert!(page.text().contains("cargo run -- seed"));
     }
-    app.create(&published("The first")).await;
+    app.create(ARTICLES, &published("The first")).await;
     assert!(app.get("/").await.text().contains("The first"));
 }
 
@@ -195,7 +195,7 @@ fn titles(page: &Answer) -> Vec<&str> {
 async fn a_long_list_goes_on_behind_its_last_article() {
     let app = TestApp::start().await;
     for n in 1..=45 {
-        app.create(&tagged(&format!("Article {n}"), &["many"]))
+        app.create(ARTICLES, &tagged(&format!("Article {n}"), &["many"]))
             .await;
         app.clock.advance(Duration::from_secs(1));
     }
@@ -228,7 +228,7 @@ async fn a_long_list_goes_on_behind_its_last_article() {
         );
         assert!(!third.text().contains("rel=\"next\""));
     }
-    app.create(&published("Newer")).await;
+    app.create(ARTICLES, &published("Newer")).await;
     let second = app.get("/?after=article-26").await;
     assert_eq!(
         titles(&second)[0],
@@ -280,7 +280,7 @@ async fn hostile_text_stays_text() {
     article["summary"] = json!(hostile);
     article["body"] = json!(format!("{hostile}\n\n[link](javascript:alert(1))"));
     article["slug"] = json!("hostile");
-    app.create(&article).await;
+    app.create(ARTICLES, &article).await;
     for path in ["/", "/?tag=rust", "/articles/hostile"] {
         let page = app.get(path).await;
         assert_sane(&page);
@@ -298,7 +298,7 @@ async fn hostile_text_stays_text() {
 #[tokio::test]
 async fn an_article_that_was_changed_later_says_when() {
     let app = TestApp::start().await;
-    let location = app.create(&published("Dated")).await;
+    let location = app.create(ARTICLES, &published("Dated")).await;
     let page = app.get("/articles/dated").await;
     assert!(page.text().contains("2 January 2026") && !page.text().contains("Updated"));
     app.clock.advance(Duration::from_hours(24));

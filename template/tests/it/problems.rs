@@ -187,7 +187,7 @@ async fn without_its_disk_the_service_is_degraded_and_works() {
     assert_eq!(health.status, 200);
     assert_eq!(health.json()["status"], "degraded");
     assert_eq!(health.json()["checks"]["cache_l2"], "degraded");
-    app.create(&published("Still works")).await;
+    app.create(ARTICLES, &published("Still works")).await;
     assert_eq!(
         app.get(ARTICLES).await.json()["items"]
             .as_array()
@@ -255,7 +255,7 @@ async fn metrics_are_for_operators_only() {
 #[tokio::test]
 async fn requests_are_counted_by_route_and_never_by_path() {
     let app = TestApp::start().await;
-    let location = app.create(&published("Counted")).await;
+    let location = app.create(ARTICLES, &published("Counted")).await;
     app.get(&location).await;
     for n in 0..50 {
         app.get(&format!("/storm-{n}")).await;
@@ -291,7 +291,7 @@ async fn requests_are_counted_by_route_and_never_by_path() {
 #[tokio::test]
 async fn events_are_counted_by_name() {
     let app = TestApp::start().await;
-    app.create(&published("Counted")).await;
+    app.create(ARTICLES, &published("Counted")).await;
     // The counter runs beside the requests; a stop waits for it.
     let exporter = app::telemetry::Exporter::install().unwrap();
     app.stop().await;

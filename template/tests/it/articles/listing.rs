@@ -32,7 +32,7 @@ fn titles_of(page: &Value) -> Vec<String> {
 }
 
 async fn create(app: &TestApp, title: &str) {
-    app.create(&published(title)).await;
+    app.create(ARTICLES, &published(title)).await;
     app.clock.advance(Duration::from_secs(1));
 }
 
@@ -41,7 +41,7 @@ async fn a_list_has_summaries_of_published_articles_newest_first() {
     let app = TestApp::start().await;
     create(&app, "First").await;
     create(&app, "Second").await;
-    app.create(&json!({ "title": "A draft" })).await;
+    app.create(ARTICLES, &json!({ "title": "A draft" })).await;
     let list = app.get(ARTICLES).await.json();
     assert_eq!(titles_of(&list), ["Second", "First"]);
     assert_eq!(list["next"], Value::Null);
@@ -78,7 +78,7 @@ async fn articles_of_the_same_moment_or_title_appear_once_each() {
     for n in 0..7 {
         let mut article = published("Same");
         article["slug"] = json!(format!("same-{n}"));
-        app.create(&article).await;
+        app.create(ARTICLES, &article).await;
     }
     for sort in ["newest", "oldest", "title"] {
         let (found, pages) = titles(&app, &format!("sort={sort}&limit=3")).await;
@@ -91,7 +91,7 @@ async fn articles_added_or_deleted_between_pages_do_not_shift_them() {
     let app = TestApp::start().await;
     let mut locations = Vec::new();
     for title in ["M1", "M2", "M3", "M4"] {
-        locations.push(app.create(&published(title)).await);
+        locations.push(app.create(ARTICLES, &published(title)).await);
         app.clock.advance(Duration::from_secs(1));
     }
     let rest = [
@@ -105,8 +105,8 @@ async fn articles_added_or_deleted_between_pages_do_not_shift_them() {
         let next = first.json()["next"].as_str().unwrap().to_owned();
         // One that belongs on the first page of each order.
         let added = match sort {
-            "newest" => Some(app.create(&published("Z")).await),
-            "title" => Some(app.create(&published("A")).await),
+            "newest" => Some(app.create(ARTICLES, &published("Z")).await),
+            "title" => Some(app.create(ARTICLES, &published("A")).await),
             _ => None,
         };
         let second = format!("{ARTICLES}?sort={sort}&limit=2&cursor={next}");
@@ -130,12 +130,13 @@ async fn articles_added_or_deleted_between_pages_do_not_shift_them() {
 #[tokio::test]
 async fn a_list_can_be_narrowed_to_a_tag_and_a_status() {
     let app = TestApp::start().await;
-    app.create(&tagged("Rust and web", &["rust", "web"])).await;
-    app.create(&tagged("Rust", &["rust"])).await;
+    app.create(ARTICLES, &tagged("Rust and web", &["rust", "web"]))
+        .await;
+    app.create(ARTICLES, &tagged("Rust", &["rust"])).await;
     let mut draft = tagged("Rust draft", &["rust"]);
     draft["status"] = json!("draft");
-    app.create(&draft).await;
-    app.create(&published("Nothing")).await;
+    app.create(ARTICLES, &draft).await;
+    app.create(ARTICLES, &published("Nothing")).await;
 
     let expected: [(&str, &[&str]); 8] = [
         ("tag=rust", &["Rust", "Rust and web"]),

@@ -17,7 +17,7 @@ fn serve_is_what_the_binary_does_without_a_subcommand() {
 fn serve_in_an_empty_folder_migrates_and_serves() {
     let place = Place::new();
     let service = place.serve();
-    assert!(service.has_logged("the database is migrated applied=1"));
+    assert!(service.has_logged("the database is migrated"));
     assert!(service.titles().is_empty());
     service.publish("First");
     assert_eq!(service.titles(), ["First"]);
@@ -29,10 +29,9 @@ fn serve_refuses_pending_migrations_when_it_may_not_apply_them() {
     let place = Place::new();
     let manual = [("APP__DATABASE__MIGRATE_ON_START", "false")];
     let finished = place.run_with(&["serve"], &manual);
-    assert_eq!(
-        finished.error(),
-        "the database lacks migrations (1); apply them with the subcommand `migrate`"
-    );
+    let error = finished.error();
+    assert!(error.starts_with("the database lacks migrations ("));
+    assert!(error.ends_with("; apply them with the subcommand `migrate`"));
     place.run(&["migrate"]).ok();
     place.serve_with(&manual).stop();
 }

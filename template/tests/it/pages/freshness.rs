@@ -8,12 +8,12 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use super::{assert_sane, cache_status, warm};
-use crate::support::{TestApp, published, tagged};
+use crate::support::{ARTICLES, TestApp, published, tagged};
 
 #[tokio::test]
 async fn a_page_is_rendered_once_then_read_from_memory_and_after_a_restart_from_disk() {
     let app = TestApp::start().await;
-    app.create(&tagged("Hello", &["rust"])).await;
+    app.create(ARTICLES, &tagged("Hello", &["rust"])).await;
     let paths = ["/", "/?tag=rust", "/articles/hello"];
     let mut pages = Vec::new();
     for path in paths {
@@ -54,7 +54,7 @@ async fn a_page_is_rendered_once_then_read_from_memory_and_after_a_restart_from_
 #[tokio::test]
 async fn after_a_crash_nothing_on_disk_is_trusted() {
     let app = TestApp::start().await;
-    app.create(&published("Hello")).await;
+    app.create(ARTICLES, &published("Hello")).await;
     warm(&app, "/articles/hello").await;
     let app = app.restart().await;
     assert_eq!(
@@ -76,7 +76,7 @@ async fn after_a_crash_nothing_on_disk_is_trusted() {
 #[tokio::test]
 async fn a_change_made_before_a_restart_is_not_forgotten() {
     let app = TestApp::start().await;
-    let location = app.create(&published("Before")).await;
+    let location = app.create(ARTICLES, &published("Before")).await;
     warm(&app, "/articles/before").await;
     warm(&app, "/").await;
     app.put(&location, &published("After")).await;
@@ -112,9 +112,11 @@ async fn every_change_is_visible_at_the_next_request() {
         article
     };
     // So that no list is ever empty.
-    app.create(&tagged("Another", &["rust"])).await;
+    app.create(ARTICLES, &tagged("Another", &["rust"])).await;
     assert_eq!(shows(&app, "First").await, [false; 3]);
-    let location = app.create(&article("First", "draft", &["rust"])).await;
+    let location = app
+        .create(ARTICLES, &article("First", "draft", &["rust"]))
+        .await;
     assert_eq!(
         shows(&app, "First").await,
         [false; 3],
@@ -145,7 +147,7 @@ async fn every_change_is_visible_at_the_next_request() {
 #[tokio::test]
 async fn an_article_that_moves_leaves_nothing_at_its_old_address() {
     let app = TestApp::start().await;
-    let location = app.create(&published("Moving")).await;
+    let location = app.create(ARTICLES, &published("Moving")).await;
     warm(&app, "/articles/moving").await;
     let mut moved = published("Moving");
     moved["slug"] = json!("moved");
@@ -167,7 +169,7 @@ async fn a_writer_who_goes_away_leaves_no_old_page_behind() {
     let app = TestApp::start().await;
     let mut article = published("Title 0");
     article["slug"] = json!("page");
-    let location = app.create(&article).await;
+    let location = app.create(ARTICLES, &article).await;
     for n in 1..=60 {
         for path in ["/", "/articles/page"] {
             app.get(path).await;
@@ -202,7 +204,7 @@ async fn a_slow_reader_never_brings_an_old_page_back() {
     let app = Arc::new(TestApp::start().await);
     let mut article = published("Title 0");
     article["slug"] = json!("page");
-    let location = app.create(&article).await;
+    let location = app.create(ARTICLES, &article).await;
     for n in 1..=40 {
         let mut readers = tokio::task::JoinSet::new();
         for reader in 0..8 {

@@ -205,9 +205,9 @@ impl TestApp {
         self.call("DELETE", path, &[], Body::empty()).await
     }
 
-    /// Adds an article and says where it is in the API.
-    pub async fn create(&self, article: &Value) -> String {
-        let answer = self.post(ARTICLES, article).await;
+    /// Adds a thing to a collection of the API and says where it is.
+    pub async fn create(&self, collection: &str, thing: &Value) -> String {
+        let answer = self.post(collection, thing).await;
         assert_eq!(answer.status, 201, "{}", answer.text());
         answer.header("location").to_owned()
     }
