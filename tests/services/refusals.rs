@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use xtask::postgres::free_port;
 use xtask::process;
 use xtask::profiles::Profile;
-use xtask::service::Service;
+use xtask::service::{self, Service};
 
 use crate::Check;
 use crate::service::Generated;
@@ -37,9 +37,8 @@ pub fn of(profile: &Profile) -> Vec<(&'static str, Check)> {
 
 /// Runs the service in an empty folder until it gives up.
 fn run_to_the_end(generated: &Generated, folder: &Path, env: &[(&str, &str)]) -> Result<Output> {
-    let mut service = Command::new(generated.binary()?);
+    let mut service = service::command(&generated.binary()?, folder);
     service
-        .current_dir(folder)
         .env("APP__OPERATOR__PORT", free_port()?.to_string())
         .env("APP__DATABASE__STARTUP_TIMEOUT", "1s")
         .envs(env.iter().copied());

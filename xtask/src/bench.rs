@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -51,7 +50,7 @@ pub fn run(options: &Options) -> Result<()> {
     println!("Building for release; this takes some minutes …");
     process::run(service::cargo(&project).args(["build", "--release"]))?;
     let binary = service::binary(NAME, "release");
-    process::run(Command::new(&binary).arg("seed").current_dir(&project))?;
+    process::run(service::command(&binary, &project).arg("seed"))?;
     rows.push((
         "start to first 200, release".to_owned(),
         start(&binary, &project)?,
@@ -106,8 +105,8 @@ fn cold_build(project: &Path) -> Result<(String, String)> {
 }
 
 fn incremental_build(project: &Path) -> Result<(String, String)> {
-    let handler = project.join("src/handlers/articles.rs");
-    let source = fs::read_to_string(&handler).context("the sample handler is gone")?;
+    let handler = project.join("src/handlers/articles/mod.rs");
+    let source = fs::read_to_string(&handler).context("the handler to edit is gone")?;
     process::run(service::cargo(project).arg("build"))?;
     let mut edits = 0;
     let took = median(|| {

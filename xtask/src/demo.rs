@@ -1,7 +1,7 @@
 //! `cargo xtask demo`: the template's main promise, from one command to a site in the browser.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -57,18 +57,14 @@ pub fn generated(name: &str) -> Result<PathBuf> {
 }
 
 /// Builds a generated project, runs `seed` and starts it.
-pub fn built_and_started(name: &str, project: &std::path::Path) -> Result<Service> {
+pub fn built_and_started(name: &str, project: &Path) -> Result<Service> {
     let started = Instant::now();
     println!("Building it; the first time this compiles every dependency and takes some minutes …");
     process::run(service::cargo(project).arg("build"))?;
     println!("Built in {:.1} s.", started.elapsed().as_secs_f32());
     let binary = service::binary(name, "debug");
     println!("Filling its database with articles …");
-    process::run(
-        std::process::Command::new(&binary)
-            .arg("seed")
-            .current_dir(project),
-    )?;
+    process::run(service::command(&binary, project).arg("seed"))?;
     let started = Instant::now();
     println!("Starting it …");
     let service = Service::start(&binary, project, &[])?;

@@ -35,6 +35,20 @@ pub fn binary(name: &str, build: &str) -> PathBuf {
     repo::services_target().join(build).join(name)
 }
 
+/// A built service about to run in `folder`, with none of the caller's own settings.
+#[must_use]
+pub fn command(binary: &Path, folder: &Path) -> Command {
+    let mut command = Command::new(binary);
+    command.current_dir(folder);
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("APP_") || ["PORT", "DATABASE_URL", "RUST_LOG"].contains(&&*name) {
+            command.env_remove(&*name);
+        }
+    }
+    command
+}
+
 /// What the service answered.
 #[derive(Debug)]
 pub struct Answer {
@@ -61,8 +75,7 @@ impl Service {
         let (port, operator) = (free_or(8080)?, free_or(2112)?);
         let log = folder.join("service.log");
         let file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
-        let child = Command::new(binary)
-            .current_dir(folder)
+        let child = command(binary, folder)
             .env("PORT", port.to_string())
             .env("APP__OPERATOR__PORT", operator.to_string())
             .envs(env.iter().copied())

@@ -1,12 +1,11 @@
 //! `cargo xtask test`: every check in order, with what it counted and what it could not do.
 
-use std::cell::OnceCell;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use tempfile::NamedTempFile;
 
 use crate::demo;
@@ -70,16 +69,20 @@ const STEPS: [Step; 9] = [
 /// Runs the steps whose name contains `only`, or all, and fails if anything failed.
 pub fn run(only: Option<&str>) -> Result<()> {
     let mut suite = Suite::new()?;
-    let chosen = STEPS
-        .iter()
-        .filter(|(name, _)| only.is_none_or(|text| name.contains(text)));
-    for (name, work) in chosen {
+    let wanted = |name: &str| only.is_none_or(|text| name.contains(text));
+    ensure!(
+        STEPS.iter().any(|(name, _)| wanted(name)),
+        "no step's name contains that text"
+    );
+    for (name, work) in STEPS.iter().filter(|(name, _)| wanted(name)) {
         println!("\n=== {name}");
-        let started = Instant::now();
+        let (started, failed) = (Instant::now(), suite.failed);
         if let Err(error) = work(&mut suite) {
             process::check_interrupt()?;
             println!("{error:#}");
-            suite.failures.push((*name).to_owned());
+            suite.failures.push(name);
+            // A step that could not even begin its checks has failed one.
+            suite.failed = suite.failed.max(failed + 1);
         }
         let took = started.elapsed();
         println!("=== {name}: {:.1} s", took.as_secs_f32());
@@ -93,10 +96,10 @@ struct Suite {
     passed: u32,
     failed: u32,
     /// The steps that did not end well.
-    failures: Vec<String>,
+    failures: Vec<&'static str>,
     times: Vec<(&'static str, Duration)>,
     skipped: NamedTempFile,
-    postgres: OnceCell<Postgres>,
+    postgres: Option<Postgres>,
 }
 
 impl Suite {
@@ -107,7 +110,7 @@ impl Suite {
             failures: Vec::new(),
             times: Vec::new(),
             skipped: NamedTempFile::new().context("cannot create a temporary file")?,
-            postgres: OnceCell::new(),
+            postgres: None,
         })
     }
 
@@ -138,17 +141,13 @@ impl Suite {
 
     /// The administration address of a PostgreSQL server that lives as long as the suite.
     fn postgres_url(&mut self) -> Result<String> {
-        if self.postgres.get().is_none() {
-            let started = self
-                .postgres
-                .set(Postgres::start().inspect_err(|_| self.failed += 1)?);
-            started.expect("it was not there a line ago");
-        }
-        let postgres = self
-            .postgres
-            .get()
-            .context("PostgreSQL was started a line ago")?;
-        Ok(postgres.url("postgres"))
+        let postgres = match self.postgres.take() {
+            Some(running) => running,
+            None => Postgres::start()?,
+        };
+        let url = postgres.url("postgres");
+        self.postgres = Some(postgres);
+        Ok(url)
     }
 
     fn summary(self) -> Result<()> {
