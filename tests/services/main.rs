@@ -2,6 +2,7 @@
 //!
 //! One test after the other, because all share one target folder: `cargo test --test services [-- FILTER]`.
 
+mod domains;
 mod refusals;
 mod service;
 
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
     for profile in profiles::compiled(&config) {
         let mut checks = CHECKS.to_vec();
         checks.extend(refusals::of(&profile));
+        checks.extend(domains::of(&profile));
         let generated = Arc::new(Generated::later(profile));
         for (name, check) in checks {
             let generated = Arc::clone(&generated);

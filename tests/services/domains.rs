@@ -1,0 +1,52 @@
+//! The generated docs/adding-a-domain.md, word for word: a domain is copied, then takes the place of the sample.
+
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use xtask::process;
+use xtask::profiles::Profile;
+use xtask::repo;
+
+use crate::Check;
+use crate::service::Generated;
+
+const GUIDE: &str = "docs/adding-a-domain.md";
+
+/// The checks of a profile; they change the project, so they come last.
+pub fn of(profile: &Profile) -> Vec<(&'static str, Check)> {
+    if profile.name != "defaults" {
+        return Vec::new();
+    }
+    vec![
+        ("a_copied_domain_passes_its_tests", |generated| {
+            follow_the_guide(generated, "## Copy it")
+        }),
+        ("a_domain_takes_the_place_of_the_sample", |generated| {
+            follow_the_guide(generated, "## Put it in the place")
+        }),
+    ]
+}
+
+/// Runs the commands below `heading` and then everything a change of the project has to pass.
+fn follow_the_guide(generated: &Generated, heading: &str) -> Result<()> {
+    let guide = fs::read_to_string(generated.project()?.join(GUIDE))?;
+    let commands = commands(&guide, heading)
+        .with_context(|| format!("{GUIDE} has no commands below `{heading}`"))?;
+    let mut shell = Command::new("bash");
+    shell
+        .args(["-euo", "pipefail", "-c", commands])
+        .current_dir(generated.project()?)
+        .env("CARGO_TARGET_DIR", repo::services_target());
+    process::capture(&mut shell)?;
+    generated.has_no_clippy_warning()?;
+    generated.passes_its_own_tests()
+}
+
+/// The first shell block below `heading`.
+fn commands<'g>(guide: &'g str, heading: &str) -> Option<&'g str> {
+    let (_, section) = guide.split_once(heading)?;
+    let (_, block) = section.split_once("```sh\n")?;
+    let (block, _) = block.split_once("```")?;
+    Some(block)
+}
