@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use axum::Router;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder, Server};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
@@ -16,7 +15,7 @@ use crate::platform::Platform;
 use crate::telemetry::Exporter;
 use crate::{handlers, http, infra, telemetry};
 
-/// How long background tasks may take to stop.
+/// How long background tasks and writes may take to end.
 const TASK_GRACE: Duration = Duration::from_secs(10);
 
 /// How long the database and the cache may take to close.
@@ -112,7 +111,12 @@ impl App {
         routes.sort();
         let public = pages.merge(api).merge(viewer);
         Self {
-            public: http::around(public, &platform.settings.server, presentation),
+            public: http::around(
+                public,
+                &platform.settings.server,
+                presentation,
+                platform.tasks.clone(),
+            ),
             operator: operator.into_parts().0,
             platform,
             routes,
@@ -156,7 +160,7 @@ impl App {
     /// their end, tasks, stores; the operator's listener last, so that it can be watched.
     pub async fn run(self, listeners: Listeners) {
         let settings = self.platform.settings.server.clone();
-        let tasks = TaskTracker::new();
+        let tasks = self.platform.tasks.clone();
         for task in self.tasks {
             tasks.spawn(task.run);
         }
@@ -183,7 +187,10 @@ impl App {
             .await
             .is_err()
         {
-            tracing::warn!(left = tasks.len(), "background tasks did not stop in time");
+            tracing::warn!(
+                left = tasks.len(),
+                "background tasks and writes did not end in time"
+            );
         }
         if tokio::time::timeout(CLOSE_GRACE, self.platform.close())
             .await

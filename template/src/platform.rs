@@ -1,6 +1,7 @@
 //! The handles everything else is built from, made once at the start and spent in `app.rs`.
 
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::domain::clock::Clock;
 use crate::domain::events::Events;
@@ -19,6 +20,8 @@ pub struct Platform {
     pub shutdown: CancellationToken,
     /// Ends background tasks, after the last request.
     pub stop_tasks: CancellationToken,
+    /// Background tasks, and writes whose client may be gone: a stop waits for them.
+    pub tasks: TaskTracker,
 }
 
 impl Platform {
@@ -53,6 +56,7 @@ impl Platform {
             clock,
             shutdown: CancellationToken::new(),
             stop_tasks: CancellationToken::new(),
+            tasks: TaskTracker::new(),
         }
     }
 

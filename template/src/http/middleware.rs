@@ -2,16 +2,18 @@
 
 use std::any::Any;
 use std::net::SocketAddr;
+use std::panic::resume_unwind;
 use std::time::Instant;
 
 use axum::Router;
 use axum::body::HttpBody;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, MatchedPath, Request};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::header::USER_AGENT;
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use metrics::{Gauge, counter, gauge, histogram};
+use tokio_util::task::TaskTracker;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
@@ -23,7 +25,12 @@ use super::request_id::{self, RequestId};
 use super::server::ServerSettings;
 
 /// Wraps the public routes. The first layer is the outermost.
-pub fn around(routes: Router, settings: &ServerSettings, presentation: Presentation) -> Router {
+pub fn around(
+    routes: Router,
+    settings: &ServerSettings,
+    presentation: Presentation,
+    writes: TaskTracker,
+) -> Router {
     let max_body = usize::try_from(settings.max_body.as_u64()).unwrap_or(usize::MAX);
     let layers = ServiceBuilder::new()
         // First, because the log line and the problem both name the request.
@@ -39,11 +46,29 @@ pub fn around(routes: Router, settings: &ServerSettings, presentation: Presentat
             StatusCode::GATEWAY_TIMEOUT,
             settings.request_timeout,
         ))
+        // Inside the timeout: it ends the waiting for a write, not the write.
+        .layer(from_fn_with_state(writes, finish_writes))
         // Read by the extractors that take a body.
         .layer(DefaultBodyLimit::max(max_body));
     routes
         .fallback(async || Problem::new(Kind::NotFound))
         .layer(layers)
+}
+
+/// A request that may change something goes to its end even if its client goes away. A handler is otherwise dropped
+/// where it stands, and a change in the database that neither cache nor listeners hear of would stay hidden.
+async fn finish_writes(
+    State(writes): State<TaskTracker>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if request.method().is_safe() {
+        return next.run(request).await;
+    }
+    let write = writes.spawn(next.run(request).in_current_span());
+    write
+        .await
+        .unwrap_or_else(|panic| resume_unwind(panic.into_panic()))
 }
 
 /// One log line and the request metrics, when the answer is ready.

@@ -7,16 +7,13 @@ use app::domain::articles::{
     Article, ArticleContent, ArticleQuery, ArticleRepository, Markdown, RepositoryError, Slug,
     Sort, Status, Summary, Tag, Tags, Title,
 };
-use app::domain::error::StoreError;
 use app::infra::articles::{CachedArticles, MemoryArticles, SqlArticles};
 use app::infra::cache::Store;
 use app::infra::db::Database;
-use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use crate::support::{Home, fixed_clock, wait_until_released};
+use crate::support::{Home, fixed_clock};
 
 #[tokio::test]
 async fn the_store_in_memory_keeps_the_contract() {
@@ -270,99 +267,4 @@ async fn walk(articles: &dyn ArticleRepository, mut query: ArticleQuery) -> Vec<
             None => return ids,
         }
     }
-}
-
-/// A store whose updates wait for permission.
-struct Gated {
-    inner: MemoryArticles,
-    gate: Semaphore,
-}
-
-#[async_trait]
-impl ArticleRepository for Gated {
-    async fn insert(&self, article: &Article) -> Result<(), RepositoryError> {
-        self.inner.insert(article).await
-    }
-
-    async fn update(&self, article: &Article, expected: i64) -> Result<(), RepositoryError> {
-        let pass = self.gate.acquire().await.expect("an open gate");
-        pass.forget();
-        self.inner.update(article, expected).await
-    }
-
-    async fn delete(&self, id: Uuid, expected: i64) -> Result<(), RepositoryError> {
-        self.inner.delete(id, expected).await
-    }
-
-    async fn find(&self, id: Uuid) -> Result<Option<Article>, StoreError> {
-        self.inner.find(id).await
-    }
-
-    async fn find_by_slug(&self, slug: &Slug) -> Result<Option<Article>, StoreError> {
-        self.inner.find_by_slug(slug).await
-    }
-
-    async fn list(
-        &self,
-        query: &ArticleQuery,
-    ) -> Result<app::domain::articles::Slice<Article>, StoreError> {
-        self.inner.list(query).await
-    }
-}
-
-#[tokio::test]
-async fn a_writer_who_goes_away_leaves_no_old_article_behind_even_when_the_service_stops() {
-    let home = Home::new().await;
-    let settings = home.settings(&[]).cache;
-    let store = Store::open(settings.clone(), "build", fixed_clock());
-    let gated = Arc::new(Gated {
-        inner: MemoryArticles::default(),
-        gate: Semaphore::new(0),
-    });
-    let cached = CachedArticles::new(gated.clone(), &store);
-
-    let before = article("address", Status::Published, &[], at(0));
-    cached.insert(&before).await.unwrap();
-    cached.find_by_slug(&before.slug).await.unwrap();
-    let after = Article {
-        title: Title::parse("After").unwrap(),
-        version: 2,
-        ..before.clone()
-    };
-    {
-        // Polled once, then dropped, like a handler whose client is gone.
-        let mut write = std::pin::pin!(cached.update(&after, 1));
-        assert!(poll_once(write.as_mut()).await.is_none());
-    }
-    let closing = tokio::spawn(async move { store.close().await });
-    // Time enough to close, if nothing held it up.
-    for _ in 0..200 {
-        tokio::task::spawn_blocking(|| ()).await.unwrap();
-    }
-    assert!(
-        !closing.is_finished(),
-        "the cache was closed before the writer was done"
-    );
-    gated.gate.add_permits(1);
-    closing.await.unwrap();
-    drop(cached);
-    wait_until_released(&home.cache_dir());
-
-    let store = Store::open(settings, "build", fixed_clock());
-    assert!(store.has_disk());
-    let cached = CachedArticles::new(gated, &store);
-    assert_eq!(cached.find(after.id).await.unwrap(), Some(after.clone()));
-    assert_eq!(cached.find_by_slug(&after.slug).await.unwrap(), Some(after));
-    store.close().await;
-}
-
-async fn poll_once<F: Future + Unpin>(mut future: F) -> Option<F::Output> {
-    std::future::poll_fn(|context| {
-        let poll = std::pin::Pin::new(&mut future).poll(context);
-        std::task::Poll::Ready(match poll {
-            std::task::Poll::Ready(output) => Some(output),
-            std::task::Poll::Pending => None,
-        })
-    })
-    .await
 }

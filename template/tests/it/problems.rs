@@ -2,6 +2,8 @@
 
 use std::convert::Infallible;
 use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use app::component::{Health, Probe};
 use app::domain::error::StoreError;
@@ -10,9 +12,11 @@ use app::http::problem::Presentation;
 use app::http::{Problem, around};
 use axum::Router;
 use axum::body::Body;
-use axum::routing::get;
+use axum::routing::{get, post};
 use serde_json::json;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 use uuid::Uuid;
 
@@ -80,12 +84,44 @@ async fn answer_of(routes: Router, overrides: &[(&str, &str)], path: &str) -> An
         page: None,
         development: settings.environment.is_development(),
     };
-    let service = around(routes, &settings.server, presentation);
+    let service = around(routes, &settings.server, presentation, TaskTracker::new());
     let answer = service
         .oneshot(request("GET", path, &[], Body::empty()))
         .await;
     let Ok(answer): Result<_, Infallible> = answer;
     Answer::of(answer).await
+}
+
+#[tokio::test]
+async fn a_write_goes_to_its_end_without_its_client() {
+    let (arrived, mut arrival) = mpsc::channel(1);
+    let gate = Arc::new(Semaphore::new(0));
+    let (done, way_on) = (Arc::new(AtomicBool::new(false)), Arc::clone(&gate));
+    let finished = Arc::clone(&done);
+    let write = async move || {
+        arrived.send(()).await.expect("the test waits");
+        let _pass = way_on.acquire().await;
+        finished.store(true, Ordering::SeqCst);
+    };
+    let (settings, writes) = (Home::new().await.settings(&[]), TaskTracker::new());
+    let routes = Router::new().route("/", post(write));
+    let service = around(
+        routes,
+        &settings.server,
+        Presentation::default(),
+        writes.clone(),
+    );
+
+    let call = service.oneshot(request("POST", "/", &[], Body::empty()));
+    let client = tokio::spawn(call);
+    arrival.recv().await.expect("the handler runs");
+    client.abort();
+    assert!(client.await.unwrap_err().is_cancelled());
+    assert!(!done.load(Ordering::SeqCst));
+    gate.add_permits(1);
+    writes.close();
+    writes.wait().await;
+    assert!(done.load(Ordering::SeqCst));
 }
 
 fn broken() -> Router {

@@ -5,6 +5,7 @@ mod entity;
 mod error;
 mod markdown;
 mod repository;
+mod samples;
 mod service;
 mod values;
 
@@ -13,5 +14,6 @@ pub use entity::{Article, ArticleId, Status, Version};
 pub use error::{ArticleError, RepositoryError};
 pub use markdown::Markdown;
 pub use repository::ArticleRepository;
+pub use samples::add_samples;
 pub use service::{ArticleService, events};
 pub use values::{Slug, Summary, Tag, Tags, Title};

@@ -13,11 +13,10 @@ use uuid::Uuid;
 use self::documents::{ArticleBody, ArticleDocument, ArticleList, ArticleSummary};
 use self::listing::{ListParams, encode_cursor};
 use crate::component::Component;
-use crate::domain::articles::{Article, ArticleError, ArticleQuery, ArticleService};
+use crate::domain::articles::{Article, ArticleError, ArticleQuery, ArticleService, add_samples};
 use crate::http::extract::{IfMatch, Json, Path, Query};
 use crate::http::problem::ProblemDocument;
 use crate::http::{FieldError, Kind, Problem};
-use crate::infra::articles::add_samples;
 
 #[must_use]
 pub fn component(articles: ArticleService) -> Component {

@@ -35,59 +35,34 @@ impl CachedArticles {
         }
     }
 
-    /// Writes, then clears what the write changed, even if the client goes away in between: a handler whose
-    /// client is gone is dropped where it stands, and a change the cache never hears of would stay hidden.
-    async fn write<F>(
-        &self,
-        id: ArticleId,
-        write: impl FnOnce(Arc<dyn ArticleRepository>) -> F,
-    ) -> F::Output
-    where
-        F: Future<Output = Result<(), RepositoryError>> + Send + 'static,
-    {
-        let (store, write) = (self.store.clone(), write(Arc::clone(&self.inner)));
-        let task = self.store.spawn(async move {
-            let result = write.await;
-            // A write whose answer was lost may have been done; one that was refused was not.
-            let refused = matches!(
-                result,
-                Err(RepositoryError::SlugTaken | RepositoryError::Stale)
-            );
-            if !refused {
-                store.invalidate_tags([LIST_TAG.to_owned(), article_tag(id)]);
-            }
-            result
-        });
-        task.await
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+    /// Clears what a write has changed. One that was refused has changed nothing; one whose answer was lost may have.
+    fn clear_after(&self, result: &Result<(), RepositoryError>, id: ArticleId) {
+        use RepositoryError::{SlugTaken, Stale};
+        if !matches!(result, Err(SlugTaken | Stale)) {
+            let tags = [LIST_TAG.to_owned(), article_tag(id)];
+            self.store.invalidate_tags(tags);
+        }
     }
 }
 
 #[async_trait]
 impl ArticleRepository for CachedArticles {
     async fn insert(&self, article: &Article) -> Result<(), RepositoryError> {
-        let article = article.clone();
-        self.write(
-            article.id,
-            |inner| async move { inner.insert(&article).await },
-        )
-        .await
+        let result = self.inner.insert(article).await;
+        self.clear_after(&result, article.id);
+        result
     }
 
     async fn update(&self, article: &Article, expected: Version) -> Result<(), RepositoryError> {
-        let article = article.clone();
-        self.write(article.id, move |inner| async move {
-            inner.update(&article, expected).await
-        })
-        .await
+        let result = self.inner.update(article, expected).await;
+        self.clear_after(&result, article.id);
+        result
     }
 
     async fn delete(&self, id: ArticleId, expected: Version) -> Result<(), RepositoryError> {
-        self.write(
-            id,
-            move |inner| async move { inner.delete(id, expected).await },
-        )
-        .await
+        let result = self.inner.delete(id, expected).await;
+        self.clear_after(&result, id);
+        result
     }
 
     async fn find(&self, id: ArticleId) -> Result<Option<Article>, StoreError> {

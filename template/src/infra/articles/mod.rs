@@ -2,14 +2,12 @@
 
 mod cached;
 mod memory;
-mod samples;
 mod sql;
 
 use std::sync::Arc;
 
 pub use cached::{CachedArticles, LIST_TAG, article_tag};
 pub use memory::MemoryArticles;
-pub use samples::add_samples;
 pub use sql::SqlArticles;
 
 use crate::domain::articles::ArticleService;

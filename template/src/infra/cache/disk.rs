@@ -142,6 +142,7 @@ impl Marker {
         }
         let was_set = file.metadata()?.len() > 0;
         file.write_all(b"open\n")?;
+        file.sync_all()?;
         Ok(Self { file, was_set })
     }
 

@@ -17,7 +17,6 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use validator::Validate;
@@ -133,7 +132,7 @@ struct Tiers {
     generations: Generations,
     clock: Clock,
     settings: CacheSettings,
-    /// What requests do not wait for: writes to disk, and changes whose client may be gone.
+    /// Writes to disk that requests did not wait for.
     writes: TaskTracker,
 }
 
@@ -238,14 +237,6 @@ impl Store {
             Ok(Err(error)) => tracing::error!(%error, "the disk cache was not closed cleanly"),
             Err(error) => tracing::error!(%error, "closing the disk cache failed"),
         }
-    }
-
-    /// Starts work that ends in an invalidation; [`Store::close`] waits for it.
-    pub fn spawn<T: Send + 'static>(
-        &self,
-        work: impl Future<Output = T> + Send + 'static,
-    ) -> JoinHandle<T> {
-        self.0.writes.spawn(work)
     }
 
     /// Sets the gauges to what the memory tier holds now.

@@ -1,8 +1,11 @@
 //! Three articles to begin with, which tell what this service is; `seed` adds them.
 
-use crate::domain::articles::{
-    ArticleContent, ArticleError, ArticleService, Markdown, Status, Summary, Tag, Tags, Title,
-};
+use super::commands::ArticleContent;
+use super::entity::Status;
+use super::error::ArticleError;
+use super::markdown::Markdown;
+use super::service::ArticleService;
+use super::values::{Summary, Tag, Tags, Title};
 use crate::domain::error::Invalid;
 
 struct Sample {
