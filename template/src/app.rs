@@ -9,8 +9,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::component::{Component, Health, Probe, Route, Routes, Samples, Task};
-use crate::http::Listeners;
 use crate::http::problem::Presentation;
+use crate::http::{Listeners, ServerSettings};
 use crate::platform::Platform;
 use crate::telemetry::Exporter;
 use crate::{handlers, http, infra, telemetry};
@@ -20,6 +20,9 @@ const TASK_GRACE: Duration = Duration::from_secs(10);
 
 /// How long the database and the cache may take to close.
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
+
+/// How long the operator's listener lets a last answer go out.
+const OPERATOR_GRACE: Duration = Duration::from_secs(1);
 
 /// What this service consists of.
 fn components(platform: &Platform, exporter: Exporter) -> Vec<Component> {
@@ -161,14 +164,22 @@ impl App {
     pub async fn run(self, listeners: Listeners) {
         let settings = self.platform.settings.server.clone();
         let tasks = self.platform.tasks.clone();
-        for task in self.tasks {
-            tasks.spawn(task.run);
+        for Task { name, run } in self.tasks {
+            let run = tokio::spawn(run);
+            tasks.spawn(async move {
+                if let Err(error) = run.await {
+                    tracing::error!(task = name, %error, "a background task ended early");
+                }
+            });
         }
         let stop_operator = CancellationToken::new();
         let operator = http::serve(
             listeners.operator,
             self.operator,
-            settings.clone(),
+            ServerSettings {
+                shutdown_grace: OPERATOR_GRACE,
+                ..settings.clone()
+            },
             stop_operator.clone(),
         );
         let operator = tokio::spawn(operator);

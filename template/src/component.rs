@@ -20,7 +20,7 @@ pub struct Component {
     pub pages: Routes,
     /// What operators see, on a listener of its own.
     pub operator: Routes,
-    /// Runs beside the server until the shutdown token is cancelled.
+    /// Runs beside the server and ends after the last request, when `stop_tasks` is cancelled.
     pub tasks: Vec<Task>,
     /// What `/health` asks.
     pub probes: Vec<Probe>,

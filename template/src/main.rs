@@ -193,7 +193,9 @@ async fn seed(settings: Settings) -> anyhow::Result<()> {
     let app = App::new(platform, Exporter::install()?);
     println!("samples added: {}", app.add_samples().await?);
     if cache_is_in_use {
-        println!("A service is running on this cache: pages it has cached show the samples later.");
+        println!(
+            "The disk cache could not be opened; a service that is using it shows the samples later."
+        );
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! The handles everything else is built from, made once at the start and spent in `app.rs`.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -31,8 +33,8 @@ impl Platform {
     /// If the database does not answer in time, refuses, or cannot be migrated.
     pub async fn connect(settings: Settings, clock: Clock) -> anyhow::Result<Self> {
         let database = connect(&settings).await?;
-        let build = build_info().fingerprint;
-        let cache = Store::open(settings.cache.clone(), build, clock.clone());
+        let origin = origin(&settings);
+        let cache = Store::open(settings.cache.clone(), &origin, clock.clone());
         Ok(Self::assemble(settings, database, cache, clock))
     }
 
@@ -62,8 +64,9 @@ impl Platform {
 
     /// Closes the stores: everything written is kept.
     pub async fn close(&self) {
-        self.cache.close().await;
+        // In this order: a cache that is closed is believed at the next start, so nothing may change after it.
         self.database.close().await;
+        self.cache.close().await;
     }
 }
 
@@ -77,4 +80,11 @@ async fn connect(settings: &Settings) -> anyhow::Result<Database> {
         database.check_migrated().await?;
     }
     Ok(database)
+}
+
+/// What cached pages were made by and made of: this build and this database.
+fn origin(settings: &Settings) -> String {
+    let mut database = DefaultHasher::new();
+    settings.database.url.expose().hash(&mut database);
+    format!("{}-{:016x}", build_info().fingerprint, database.finish())
 }

@@ -15,7 +15,8 @@ const GUIDE: &str = "docs/adding-a-domain.md";
 
 /// The checks of a profile; they change the project, so they come last.
 pub fn of(profile: &Profile) -> Vec<(&'static str, Check)> {
-    if profile.name != "defaults" {
+    // With pages and without.
+    if !["defaults", "frontend-none"].contains(&profile.name.as_str()) {
         return Vec::new();
     }
     vec![

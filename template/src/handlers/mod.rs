@@ -1,4 +1,4 @@
-//! HTTP in, one call of the domain, HTTP out: one file per noun.
+//! HTTP in, one call of the domain, HTTP out: one file or folder per noun.
 
 pub mod articles;
 pub mod operator;

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 
-use crate::component::{Component, Routes};
+use crate::component::{Component, Routes, Task};
 use crate::infra::cache::Store;
 use crate::infra::db::Database;
 use crate::platform::Platform;
@@ -12,11 +12,13 @@ use crate::telemetry::Exporter;
 
 #[must_use]
 pub fn component(exporter: Exporter, platform: &Platform) -> Component {
+    let upkeep = exporter.clone().upkeep_until(platform.stop_tasks.clone());
     let state = (exporter, platform.database.clone(), platform.cache.clone());
     let operator = Routes::new().get("/metrics", metrics).with_state(state);
     Component {
         name: "operator",
         operator,
+        tasks: vec![Task::new("metrics upkeep", upkeep)],
         ..Component::default()
     }
 }

@@ -16,7 +16,7 @@ use metrics::{Gauge, counter, gauge, histogram};
 use tokio_util::task::TaskTracker;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::timeout::TimeoutLayer;
+use tower_http::timeout::{RequestBodyDeadlineLayer, TimeoutLayer};
 use tracing::Instrument;
 
 use super::page_cache;
@@ -49,7 +49,9 @@ pub fn around(
         // Inside the timeout: it ends the waiting for a write, not the write.
         .layer(from_fn_with_state(writes, finish_writes))
         // Read by the extractors that take a body.
-        .layer(DefaultBodyLimit::max(max_body));
+        .layer(DefaultBodyLimit::max(max_body))
+        // A write that nobody waits for any more must not wait for its body either.
+        .layer(RequestBodyDeadlineLayer::new(settings.request_timeout));
     routes
         .fallback(async || Problem::new(Kind::NotFound))
         .layer(layers)

@@ -1,6 +1,7 @@
 //! Metrics: one exporter for Prometheus, and the buckets and descriptions of what it exports.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::Context;
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge};
@@ -15,6 +16,8 @@ use crate::domain::events::Event;
 const DURATIONS: [f64; 14] = [
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
 ];
+
+const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Renders what was recorded, in the text format of Prometheus.
 #[derive(Clone)]
@@ -39,6 +42,15 @@ impl Exporter {
         let build = build_info();
         gauge!("build_info", "version" => build.version, "commit" => build.commit).set(1.0);
         Ok(Self(installed.insert(handle).clone()))
+    }
+
+    /// Condenses what was recorded, every few seconds until `stop`: without it memory would grow until somebody asks
+    /// for the metrics.
+    pub async fn upkeep_until(self, stop: CancellationToken) {
+        let mut ticks = tokio::time::interval(UPKEEP);
+        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            self.0.run_upkeep();
+        }
     }
 
     #[must_use]

@@ -7,7 +7,8 @@ use std::path::Path;
 const MOST_LINES: usize = 400;
 
 /// What the name says may not import what follows.
-const FORBIDDEN: [(&str, &[&str]); 5] = [
+const FORBIDDEN: [(&str, &[&str]); 6] = [
+    ("src/", &["crate::app"]),
     (
         "src/domain/",
         &[

@@ -308,3 +308,13 @@ async fn an_article_that_was_changed_later_says_when() {
     assert!(page.text().contains("2 January 2026") && page.text().contains("3 January 2026"));
     assert!(app.get(ARTICLES).await.text().contains("2026-01-03"));
 }
+
+#[tokio::test]
+async fn a_list_goes_on_only_after_an_article_that_is_on_it() {
+    let app = TestApp::start().await;
+    app.create(ARTICLES, &tagged("Older", &["rust"])).await;
+    app.clock.advance(Duration::from_secs(1));
+    app.create(ARTICLES, &published("Newer")).await;
+    assert_eq!(app.get("/?after=newer").await.status, 200);
+    assert_eq!(app.get("/?tag=rust&after=newer").await.status, 404);
+}

@@ -108,14 +108,14 @@ impl Slug {
             if word.is_empty() {
                 continue;
             }
-            if slug.len() + hyphen + word.len() > Self::MAX {
+            if slug.len() + hyphen + word.len() > Self::MAX && !slug.is_empty() {
                 break;
             }
             slug.push_str(&"-"[..hyphen]);
-            slug.push_str(&word.to_ascii_lowercase());
+            slug.push_str(&word[..word.len().min(Self::MAX)].to_ascii_lowercase());
         }
         Self::parse(&slug).map_err(|_| {
-            Invalid("must be given, because the title has no letters or digits to make one of")
+            Invalid("must be given: none can be made of a title without ASCII letters or digits")
         })
     }
 }
@@ -205,6 +205,13 @@ mod tests {
         let slug = Slug::from_title(&title).unwrap();
         assert!(slug.as_str().len() <= Slug::MAX);
         assert!(slug.as_str().ends_with("wordy"));
+    }
+
+    #[test]
+    fn a_slug_made_from_one_long_word_is_cut() {
+        let title = Title::parse(&"a".repeat(Title::MAX)).unwrap();
+        let slug = Slug::from_title(&title).unwrap();
+        assert_eq!(slug.as_str().len(), Slug::MAX);
     }
 
     #[test]

@@ -92,10 +92,7 @@ async fn render_list(
     after: Option<Slug>,
 ) -> Result<Loaded<Page>, Problem> {
     let after = match after {
-        Some(slug) => Some(Cursor::of(
-            &articles.get_published(&slug).await?,
-            Sort::Newest,
-        )),
+        Some(slug) => Some(place_of(articles, tag.as_ref(), &slug).await?),
         None => None,
     };
     let query = ArticleQuery {
@@ -116,6 +113,19 @@ async fn render_list(
         return Ok(Loaded::not_kept(Page::html(page)));
     }
     Ok(Loaded::new(Page::html(page)).tag(LIST_TAG))
+}
+
+/// Where the list goes on after an article that is on it.
+async fn place_of(
+    articles: &ArticleService,
+    tag: Option<&Tag>,
+    slug: &Slug,
+) -> Result<Cursor, Problem> {
+    let article = articles.get_published(slug).await?;
+    if tag.is_some_and(|tag| !article.tags.contains(tag)) {
+        return Err(Problem::new(Kind::NotFound));
+    }
+    Ok(Cursor::of(&article, Sort::Newest))
 }
 
 async fn render_article(articles: &ArticleService, slug: &Slug) -> Result<Loaded<Page>, Problem> {

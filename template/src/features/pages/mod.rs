@@ -27,8 +27,6 @@ const SITE: &str = env!("CARGO_PKG_NAME");
 struct Head {
     title: String,
     description: String,
-    /// The one address of the page, when it has several.
-    canonical: Option<String>,
     site: &'static str,
     stylesheet: String,
     icon: String,
@@ -39,7 +37,6 @@ impl Head {
         Self {
             title: title.into(),
             description: description.into(),
-            canonical: None,
             site: SITE,
             stylesheet: asset_url("app.css"),
             icon: asset_url("favicon.svg"),

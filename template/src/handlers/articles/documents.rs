@@ -46,14 +46,19 @@ pub(super) struct ArticleBody {
     #[validate(custom(function = tags_rule))]
     #[schema(max_items = 10)]
     tags: Vec<String>,
-    #[serde(default)]
-    status: StatusName,
+    #[serde(default = "draft")]
+    #[validate(custom(function = status_rule))]
+    #[schema(value_type = StatusName, default = "draft")]
+    status: String,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, ToSchema)]
+fn draft() -> String {
+    Status::Draft.as_str().to_owned()
+}
+
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum StatusName {
-    #[default]
     Draft,
     Published,
 }
@@ -81,6 +86,10 @@ fn body_rule(body: &str) -> Result<(), ValidationError> {
     rule(Markdown::parse(body))
 }
 
+fn status_rule(status: &str) -> Result<(), ValidationError> {
+    rule(Status::parse(status))
+}
+
 fn tags_rule(tags: &[String]) -> Result<(), ValidationError> {
     rule(parse_tags(tags))
 }
@@ -103,10 +112,7 @@ impl TryFrom<ArticleBody> for ArticleContent {
             summary: Summary::parse(&body.summary)?,
             body: Markdown::parse(&body.body)?,
             tags: parse_tags(&body.tags)?,
-            status: match body.status {
-                StatusName::Draft => Status::Draft,
-                StatusName::Published => Status::Published,
-            },
+            status: Status::parse(&body.status)?,
         })
     }
 }

@@ -24,7 +24,7 @@ pub(super) struct ListParams {
     cursor: Option<String>,
     /// Articles per page.
     #[param(minimum = 1, maximum = 100, default = 20)]
-    limit: Option<u8>,
+    limit: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
@@ -51,7 +51,7 @@ impl TryFrom<ListParams> for ArticleQuery {
         let malformed = |name: &str, rule: &str| {
             Problem::new(Kind::Malformed).detail(format!("`{name}` {rule}"))
         };
-        let limit = params.limit.unwrap_or(20);
+        let limit = u8::try_from(params.limit.unwrap_or(20)).unwrap_or(u8::MAX);
         if !(1..=Self::MAX_LIMIT).contains(&limit) {
             return Err(malformed("limit", "must be 1 to 100"));
         }

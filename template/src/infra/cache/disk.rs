@@ -1,7 +1,7 @@
 //! The second tier: a sled database on disk, which survives a restart.
 //!
-//! It is rebuilt rather than trusted whenever there is doubt. Entries are kept apart by build, because a new build
-//! may render the same page differently. After a crash everything is dropped: a change may have reached the
+//! It is rebuilt rather than trusted whenever there is doubt. Entries are kept apart by origin: a new build may render
+//! the same page differently, and another database holds other things. After a crash everything is dropped: a change may have reached the
 //! database and not yet the list of invalidated tags.
 
 use std::collections::HashMap;
@@ -9,6 +9,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::panic::catch_unwind;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, anyhow, bail};
 
@@ -22,18 +23,20 @@ pub(super) struct Disk {
     /// tag → generation, eight bytes in big-endian order
     invalidations: sled::Tree,
     in_use: Marker,
+    /// An invalidation could not be noted: the store must not be believed after this run.
+    is_doubtful: AtomicBool,
 }
 
 impl Disk {
-    /// Opens the store in `dir` for the entries of `build`. A damaged one is set aside and a new one made.
-    pub fn open(dir: &Path, build: &str) -> anyhow::Result<Self> {
+    /// Opens the store in `dir` for the entries of `origin`. A damaged one is set aside and a new one made.
+    pub fn open(dir: &Path, origin: &str) -> anyhow::Result<Self> {
         fs::create_dir_all(dir)
             .with_context(|| format!("the cache folder {} cannot be made", dir.display()))?;
         let unusable = || format!("the cache folder {} cannot be used", dir.display());
         let in_use = Marker::set(&dir.join("in-use")).with_context(unusable)?;
         let crashed = in_use.was_set;
         let db = open_or_rebuild(&dir.join("store")).with_context(unusable)?;
-        let disk = Self::in_database(db, build, in_use).with_context(unusable)?;
+        let disk = Self::in_database(db, origin, in_use).with_context(unusable)?;
         if crashed {
             tracing::info!("the last run did not close the disk cache; it starts empty");
             disk.clear().with_context(unusable)?;
@@ -41,8 +44,8 @@ impl Disk {
         Ok(disk)
     }
 
-    fn in_database(db: sled::Db, build: &str, in_use: Marker) -> sled::Result<Self> {
-        let name = format!("entries-{build}");
+    fn in_database(db: sled::Db, origin: &str, in_use: Marker) -> sled::Result<Self> {
+        let name = format!("entries-{origin}");
         for tree in db.tree_names() {
             if tree.starts_with(b"entries-") && tree != name.as_bytes() {
                 db.drop_tree(tree)?;
@@ -53,6 +56,7 @@ impl Disk {
             invalidations: db.open_tree(INVALIDATIONS)?,
             db,
             in_use,
+            is_doubtful: AtomicBool::new(false),
         })
     }
 
@@ -77,7 +81,11 @@ impl Disk {
             let stored = stored.map_or(0, decode_generation);
             Some(stored.max(generation).to_be_bytes().to_vec())
         };
-        self.invalidations.update_and_fetch(tag, later).map(drop)
+        let noted = self.invalidations.update_and_fetch(tag, later).map(drop);
+        if noted.is_err() {
+            self.is_doubtful.store(true, Ordering::SeqCst);
+        }
+        noted
     }
 
     /// The generation at which each tag was last invalidated.
@@ -112,7 +120,9 @@ impl Disk {
 
     pub fn close(&self) -> sled::Result<()> {
         self.db.flush()?;
-        self.in_use.clear()?;
+        if !self.is_doubtful.load(Ordering::SeqCst) {
+            self.in_use.clear()?;
+        }
         Ok(())
     }
 }

@@ -137,11 +137,11 @@ struct Tiers {
 }
 
 impl Store {
-    /// Opens the disk tier for this build. A folder that cannot be used is reported and set aside: the cache
+    /// Opens the disk tier for what is made by and of `origin`. A folder that cannot be used is reported and set aside: the cache
     /// then starts empty, or in memory only, but it starts.
     #[must_use]
-    pub fn open(settings: CacheSettings, build: &str, clock: Clock) -> Self {
-        let disk = Disk::open(&settings.dir, build)
+    pub fn open(settings: CacheSettings, origin: &str, clock: Clock) -> Self {
+        let disk = Disk::open(&settings.dir, origin)
             .inspect_err(|error| {
                 metrics::counter!("cache_errors_total", "tier" => "l2", "op" => "open")
                     .increment(1);

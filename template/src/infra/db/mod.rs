@@ -134,9 +134,7 @@ impl Database {
             // Another process may be at it too, for which SQLite has no lock. Then go on from where it is.
             let pending = self.pending().await?;
             if pending == before {
-                return Err(error).context(
-                    "the database could not be migrated; nothing was changed by the migration that failed",
-                );
+                return Err(error).context("the database could not be migrated");
             }
             before = pending;
         }
@@ -183,12 +181,15 @@ impl Database {
         Ok(())
     }
 
-    /// Whether the database answers a trivial query.
+    /// Whether the database answers a query that has to read.
     ///
     /// # Errors
     /// If it does not.
     pub async fn ping(&self) -> sqlx::Result<()> {
-        sqlx::query("SELECT 1").execute(&self.pool).await.map(drop)
+        sqlx::query("SELECT COUNT(*) FROM _sqlx_migrations")
+            .execute(&self.pool)
+            .await
+            .map(drop)
     }
 
     #[must_use]

@@ -27,13 +27,14 @@ fn owned<const N: usize>(errors: [(&str, &str); N]) -> Vec<(String, String)> {
 async fn every_wrong_field_is_reported_at_once() {
     let app = TestApp::start().await;
     let body = json!({ "slug": "Not A Slug", "title": "  ", "summary": "x".repeat(281),
-        "body": "x".repeat(100_001), "tags": ["ok", "Not OK"] });
+        "body": "x".repeat(100_001), "tags": ["ok", "Not OK"], "status": "secret" });
     let expected = owned([
         ("/body", "must be at most 100,000 bytes long"),
         (
             "/slug",
             "must be lowercase letters and digits, joined by single hyphens",
         ),
+        ("/status", "must be draft or published"),
         ("/summary", "must be at most 280 characters long"),
         (
             "/tags",
@@ -82,7 +83,7 @@ async fn one_wrong_value_is_reported_where_it_is() {
         (
             json!({ "title": "日本語" }),
             "/slug",
-            "must be given, because the title has no letters or digits to make one of",
+            "must be given: none can be made of a title without ASCII letters or digits",
         ),
     ] {
         let found = refusal(&app, &body.to_string()).await;

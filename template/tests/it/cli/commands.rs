@@ -78,7 +78,7 @@ fn seed_beside_a_running_service_says_that_its_cache_does_not_hear_of_it() {
     let place = Place::new();
     let service = place.serve();
     let seeded = place.run(&["seed"]).ok();
-    assert!(seeded.contains("A service is running on this cache"));
+    assert!(seeded.contains("a service that is using it"));
     assert_eq!(service.titles().len(), 3);
 }
 

@@ -80,3 +80,15 @@ fn a_request_whose_body_does_not_come_is_answered_in_time() {
     assert_eq!(answer.status, 504);
     assert_eq!(answer.json()["type"], "/problems/timeout");
 }
+
+#[test]
+fn a_client_that_never_ends_its_body_does_not_keep_its_place() {
+    let place = Place::new();
+    let service = place.serve_with(&[
+        ("APP__SERVER__REQUEST_TIMEOUT", "200ms"),
+        ("APP__SERVER__MAX_CONNECTIONS", "1"),
+    ]);
+    let forever = http::HalfSent::article(service.address());
+    assert_eq!(service.get("/health/live").status, 200);
+    drop(forever);
+}
