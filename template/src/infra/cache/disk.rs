@@ -10,6 +10,7 @@ use std::io::{self, Write};
 use std::panic::catch_unwind;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
 
@@ -145,7 +146,8 @@ impl Marker {
             .truncate(false)
             .write(true)
             .open(path)?;
-        match file.try_lock() {
+        let is_locked = |error: &TryLockError| matches!(error, TryLockError::WouldBlock);
+        match while_locked(|| file.try_lock(), is_locked) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => bail!("another process uses it"),
             Err(TryLockError::Error(error)) => return Err(error.into()),
@@ -181,6 +183,29 @@ fn open_or_rebuild(store: &Path) -> anyhow::Result<sled::Db> {
 
 fn open(store: &Path) -> anyhow::Result<sled::Db> {
     // Some damage makes sled panic instead of returning an error.
-    let opened = catch_unwind(|| sled::Config::new().path(store).open());
+    let opened = catch_unwind(|| {
+        let is_locked = |error: &sled::Error| error.to_string().contains("acquire lock");
+        while_locked(|| sled::Config::new().path(store).open(), is_locked)
+    });
     Ok(opened.map_err(|_| anyhow!("the store cannot be read"))??)
+}
+
+/// Tries for a second: a process that is just ending lets go of its files soon.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "only at the start, before anything is served"
+)]
+fn while_locked<T, E>(
+    mut open: impl FnMut() -> Result<T, E>,
+    is_locked: impl Fn(&E) -> bool,
+) -> Result<T, E> {
+    let deadline = Instant::now() + Duration::from_secs(1);
+    loop {
+        match open() {
+            Err(error) if is_locked(&error) && Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            result => return result,
+        }
+    }
 }
