@@ -1,6 +1,7 @@
 //! Articles in SQL: one text for SQLite and PostgreSQL.
 
 use async_trait::async_trait;
+use sqlx::query::QueryAs;
 use sqlx::{FromRow, QueryBuilder, Row as _, Transaction};
 
 use crate::domain::articles::{
@@ -20,6 +21,15 @@ impl SqlArticles {
     #[must_use]
     pub fn new(db: Database) -> Self {
         Self { db }
+    }
+
+    async fn find_one(
+        &self,
+        query: QueryAs<'_, Driver, Row, <Driver as sqlx::Database>::Arguments>,
+    ) -> Result<Option<Article>, StoreError> {
+        let row = query.fetch_optional(self.db.pool());
+        let row = self.db.timed("select", "articles", row).await;
+        Ok(row.map_err(store_error)?.map(|Row(article)| article))
     }
 }
 
@@ -124,27 +134,13 @@ impl ArticleRepository for SqlArticles {
     }
 
     async fn find(&self, id: ArticleId) -> Result<Option<Article>, StoreError> {
-        let row = sqlx::query_as(select_articles!("WHERE id = $1"))
-            .bind(id)
-            .fetch_optional(self.db.pool());
-        let row: Option<Row> = self
-            .db
-            .timed("select", "articles", row)
-            .await
-            .map_err(store_error)?;
-        Ok(row.map(|Row(article)| article))
+        let query = sqlx::query_as(select_articles!("WHERE id = $1"));
+        self.find_one(query.bind(id)).await
     }
 
     async fn find_by_slug(&self, slug: &Slug) -> Result<Option<Article>, StoreError> {
-        let row = sqlx::query_as(select_articles!("WHERE slug = $1"))
-            .bind(slug.as_str())
-            .fetch_optional(self.db.pool());
-        let row: Option<Row> = self
-            .db
-            .timed("select", "articles", row)
-            .await
-            .map_err(store_error)?;
-        Ok(row.map(|Row(article)| article))
+        let query = sqlx::query_as(select_articles!("WHERE slug = $1"));
+        self.find_one(query.bind(slug.as_str())).await
     }
 
     async fn list(&self, query: &ArticleQuery) -> Result<Slice<Article>, StoreError> {
