@@ -10,7 +10,7 @@ use crate::domain::articles::{
 use crate::domain::error::StoreError;
 use crate::infra::cache::{Cache, Loaded, Store};
 
-/// Carried by whatever shows a list of articles, or the lack of one.
+/// Carried by whatever shows a list of articles.
 pub const LIST_TAG: &str = "articles";
 
 /// Carried by whatever shows this article.

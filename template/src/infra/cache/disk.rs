@@ -1,8 +1,8 @@
 //! The second tier: a sled database on disk, which survives a restart.
 //!
 //! It is rebuilt rather than trusted whenever there is doubt. Entries are kept apart by origin: a new build may render
-//! the same page differently, and another database holds other things. After a crash everything is dropped: a change may have reached the
-//! database and not yet the list of invalidated tags.
+//! the same page differently, and another database holds other things. After a crash everything is dropped: a change
+//! may have reached the database and not yet the list of invalidated tags.
 
 use std::collections::HashMap;
 use std::fs::{self, File, TryLockError};
