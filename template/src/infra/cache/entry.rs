@@ -3,29 +3,48 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::generations::Generations;
+use super::tags::{Generations, TagId};
 
 /// Raised whenever the layout changes; entries of another format are misses.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Format and age: what a store compares without decoding the rest.
+const PREFIX: usize = 1 + AGE;
+const AGE: usize = 16;
+
+/// What is known of a value besides itself. Times are microseconds since the Unix epoch, in UTC.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Header {
     /// The generation in which loading began.
     pub born: u64,
-    /// Milliseconds since the Unix epoch, like the next.
-    pub stored_at_ms: i64,
-    pub expires_at_ms: i64,
-    pub tags: Vec<String>,
+    pub stored_at: i64,
+    pub expiry: Expiry,
+    /// The tags of the value, its key and its namespace.
+    pub tags: Box<[TagId]>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Expiry {
+    /// From here on the value is answered while a new one is made; `i64::MAX` is never.
+    pub stale_at: i64,
+    /// From here on it is not answered at all.
+    pub ends_at: i64,
+    /// It says that there is nothing.
+    pub is_absent: bool,
 }
 
 impl Header {
-    pub fn is_valid(&self, now_ms: i64, generations: &Generations) -> bool {
-        now_ms < self.expires_at_ms && !generations.is_outdated(self.born, &self.tags)
+    pub fn is_valid(&self, now: i64, generations: &Generations) -> bool {
+        now < self.expiry.ends_at && !generations.is_outdated(self.born, &self.tags)
     }
 }
 
+/// The layout: format (1 byte), `born` and `stored_at` (8 bytes each, big-endian), expiry and tags and value (postcard).
 pub(super) fn encode<V: Serialize>(header: &Header, value: &V) -> Vec<u8> {
-    let bytes = postcard::to_extend(header, vec![FORMAT])
+    let mut bytes = vec![FORMAT];
+    bytes.extend(header.born.to_be_bytes());
+    bytes.extend(header.stored_at.to_be_bytes());
+    let bytes = postcard::to_extend(&(&header.expiry, &header.tags), bytes)
         .and_then(|bytes| postcard::to_extend(value, bytes));
     // An empty record is unreadable, and so a miss.
     bytes.unwrap_or_default()
@@ -40,11 +59,26 @@ pub(super) fn decode_header(bytes: &[u8]) -> Option<Header> {
     split(bytes).map(|(header, _)| header)
 }
 
+/// Orders the entries of one key: the later one has the greater age.
+pub(super) fn age(bytes: &[u8]) -> Option<(u64, i64)> {
+    let (&FORMAT, rest) = bytes.split_first()? else {
+        return None;
+    };
+    let (born, rest) = rest.split_first_chunk()?;
+    let (stored_at, _) = rest.split_first_chunk()?;
+    Some((u64::from_be_bytes(*born), i64::from_be_bytes(*stored_at)))
+}
+
 fn split(bytes: &[u8]) -> Option<(Header, &[u8])> {
-    match bytes.split_first()? {
-        (&FORMAT, rest) => postcard::take_from_bytes(rest).ok(),
-        _ => None,
-    }
+    let (born, stored_at) = age(bytes)?;
+    let ((expiry, tags), value) = postcard::take_from_bytes(bytes.get(PREFIX..)?).ok()?;
+    let header = Header {
+        born,
+        stored_at,
+        expiry,
+        tags,
+    };
+    Some((header, value))
 }
 
 #[cfg(test)]
@@ -54,9 +88,13 @@ mod tests {
     fn header() -> Header {
         Header {
             born: 7,
-            stored_at_ms: 1,
-            expires_at_ms: 2,
-            tags: vec!["a".into()],
+            stored_at: 1,
+            expiry: Expiry {
+                stale_at: 2,
+                ends_at: i64::MAX,
+                is_absent: false,
+            },
+            tags: [TagId::of_tag("a"), TagId::of_key("b")].into(),
         }
     }
 
@@ -68,6 +106,7 @@ mod tests {
             Some((header(), "value".to_owned()))
         );
         assert_eq!(decode_header(&bytes), Some(header()));
+        assert_eq!(age(&bytes), Some((7, 1)));
     }
 
     #[test]
@@ -79,6 +118,6 @@ mod tests {
         let mut other_format = bytes;
         other_format[0] = FORMAT + 1;
         assert_eq!(decode::<String>(&other_format), None);
-        assert_eq!(decode::<String>(b"\x01garbage"), None);
+        assert_eq!(decode::<String>(b"\x02garbage"), None);
     }
 }
