@@ -44,7 +44,7 @@ fn stores(platform: &Platform) -> Component {
         async move { database.ping().await.map_or(Health::Error, |()| Health::Ok) }
     });
     let cache_probe = Probe::new("cache_l2", move || {
-        let health = if cache.has_disk() {
+        let health = if cache.is_well() {
             Health::Ok
         } else {
             Health::Degraded

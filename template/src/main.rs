@@ -189,7 +189,7 @@ async fn print_migrations(settings: &Settings) -> anyhow::Result<()> {
 
 async fn seed(settings: Settings) -> anyhow::Result<()> {
     let platform = Platform::connect(settings, Clock::system()).await?;
-    let cache_is_in_use = !platform.cache.has_disk();
+    let cache_is_in_use = !platform.cache.has_second_tier();
     let app = App::new(platform, Exporter::install()?);
     println!("samples added: {}", app.add_samples().await?);
     if cache_is_in_use {

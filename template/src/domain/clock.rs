@@ -42,6 +42,12 @@ impl Clock {
         }
     }
 
+    /// Whether the time stands still until it is told to go on.
+    #[must_use]
+    pub fn is_fixed(&self) -> bool {
+        self.fixed_micros.is_some()
+    }
+
     /// Moves a fixed clock forward; the system's clock moves by itself.
     pub fn advance(&self, by: Duration) {
         if let Some(micros) = &self.fixed_micros {

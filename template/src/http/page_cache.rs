@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
 use crate::domain::clock::Clock;
-use crate::infra::cache::{Cache, Loaded, Source, Store};
+use crate::infra::cache::{Cache, Loaded, Policy, Source, Store, Weigh};
 
 /// Says where a page came from: `HIT-L1` memory, `HIT-L2` disk, `MISS` rendered, `BYPASS` not cached at all.
 pub const STATUS_HEADER: HeaderName = HeaderName::from_static("x-cache-status");
@@ -46,6 +46,8 @@ impl Page {
     }
 }
 
+impl Weigh for Page {}
+
 /// Renders pages through the cache. A cheap handle.
 #[derive(Clone)]
 pub struct PageCache {
@@ -73,10 +75,10 @@ impl PageCache {
         &self,
         request: &Parts,
         key: &str,
-        render: impl FnOnce() -> F,
+        render: impl FnOnce() -> F + Send + 'static,
     ) -> Result<Response, Problem>
     where
-        F: Future<Output = Result<Loaded<Page>, Problem>>,
+        F: Future<Output = Result<Loaded<Page>, Problem>> + Send + 'static,
     {
         let now = self.clock.now();
         if request.headers.contains_key(AUTHORIZATION) {
@@ -84,16 +86,17 @@ impl PageCache {
             let private = HeaderValue::from_static("private, no-store");
             return Ok(answer(&request.headers, &page, "BYPASS", private, now, now));
         }
-        let cached = self.pages.fetch(key, render).await?;
-        let status = match cached.source {
+        let cached = self.pages.fetch(key, &Policy::new(), render).await?;
+        let status = match cached.source() {
             Source::L1 => "HIT-L1",
             Source::L2 => "HIT-L2",
+            Source::Stale => "STALE",
             Source::Loader => "MISS",
         };
-        let stored = DateTime::from_timestamp_millis(cached.stored_at_ms).unwrap_or(now);
+        let stored = DateTime::from_timestamp_micros(cached.stored_at()).unwrap_or(now);
         Ok(answer(
             &request.headers,
-            &cached.value,
+            &cached,
             status,
             REVALIDATE,
             stored,

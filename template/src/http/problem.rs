@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use super::accept::{self, Form};
 use super::request_id::RequestId;
 use crate::domain::error::{Invalid, StoreError};
+use crate::infra::cache::LoadFailed;
 
 /// The kinds of problem there are; clients tell them apart by `type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,14 +152,14 @@ impl FieldError {
 }
 
 /// An error on its way to the client. Becomes a response in [`respond`], which knows the request.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Problem {
     kind: Kind,
     detail: Option<String>,
     errors: Vec<FieldError>,
     retry_after_seconds: Option<u32>,
     /// For the log, and for developers; never sent in production.
-    cause: Option<anyhow::Error>,
+    cause: Option<Arc<anyhow::Error>>,
 }
 
 impl Problem {
@@ -182,7 +183,7 @@ impl Problem {
 
     #[must_use]
     pub fn cause(mut self, cause: impl Into<anyhow::Error>) -> Self {
-        self.cause = Some(cause.into());
+        self.cause = Some(Arc::new(cause.into()));
         self
     }
 
@@ -227,6 +228,16 @@ impl From<StoreError> for Problem {
                 .retry_after_seconds(1)
                 .cause(error),
             StoreError::Failed(_) => Self::new(Kind::Internal).cause(error),
+        }
+    }
+}
+
+/// All who wait for a value that cannot be loaded get the same answer.
+impl From<LoadFailed> for Problem {
+    fn from(error: LoadFailed) -> Self {
+        match error {
+            LoadFailed::Panicked => Self::new(Kind::Internal).cause(error),
+            LoadFailed::TimedOut => Self::new(Kind::Timeout).cause(error),
         }
     }
 }

@@ -3,3 +3,4 @@
 pub mod articles;
 pub mod cache;
 pub mod db;
+pub mod resilience;

@@ -69,7 +69,7 @@ async fn list(
         .map_err(no_such_page)?;
     let key = list_url(tag.as_ref(), after.as_ref());
     pages
-        .render(&request, &key, || render_list(&articles, tag, after))
+        .render(&request, &key, move || render_list(articles, tag, after))
         .await
 }
 
@@ -80,19 +80,20 @@ async fn show(
 ) -> Result<Response, Problem> {
     let slug = Slug::parse(&slug).map_err(no_such_page)?;
     pages
-        .render(&request, &article_url(&slug), || {
-            render_article(&articles, &slug)
+        .render(&request, &article_url(&slug), {
+            let slug = slug.clone();
+            move || render_article(articles, slug)
         })
         .await
 }
 
 async fn render_list(
-    articles: &ArticleService,
+    articles: ArticleService,
     tag: Option<Tag>,
     after: Option<Slug>,
 ) -> Result<Loaded<Page>, Problem> {
     let after = match after {
-        Some(slug) => Some(place_of(articles, tag.as_ref(), &slug).await?),
+        Some(slug) => Some(place_of(&articles, tag.as_ref(), &slug).await?),
         None => None,
     };
     let query = ArticleQuery {
@@ -128,8 +129,8 @@ async fn place_of(
     Ok(Cursor::of(&article, Sort::Newest))
 }
 
-async fn render_article(articles: &ArticleService, slug: &Slug) -> Result<Loaded<Page>, Problem> {
-    let article = articles.get_published(slug).await?;
+async fn render_article(articles: ArticleService, slug: Slug) -> Result<Loaded<Page>, Problem> {
+    let article = articles.get_published(&slug).await?;
     let page = ArticlePage::new(&article).render().map_err(cannot_render)?;
     Ok(Loaded::new(Page::html(page)).tag(article_tag(article.id)))
 }

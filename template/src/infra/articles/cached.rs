@@ -8,7 +8,7 @@ use crate::domain::articles::{
     Article, ArticleId, ArticleQuery, ArticleRepository, RepositoryError, Slice, Slug, Version,
 };
 use crate::domain::error::StoreError;
-use crate::infra::cache::{Cache, Loaded, Store};
+use crate::infra::cache::{Cache, LoadFailed, Loaded, Policy, Store, Weigh};
 
 /// Carried by whatever shows a list of articles.
 pub const LIST_TAG: &str = "articles";
@@ -19,9 +19,20 @@ pub fn article_tag(id: ArticleId) -> String {
     format!("article:{id}")
 }
 
+impl Weigh for Article {}
+
+impl From<LoadFailed> for StoreError {
+    fn from(error: LoadFailed) -> Self {
+        match error {
+            LoadFailed::Panicked => Self::Failed(Arc::new(error)),
+            LoadFailed::TimedOut => Self::Unavailable(Arc::new(error)),
+        }
+    }
+}
+
 pub struct CachedArticles {
     inner: Arc<dyn ArticleRepository>,
-    by_slug: Cache<Article>,
+    by_slug: Cache<Option<Article>>,
     store: Store,
 }
 
@@ -36,11 +47,11 @@ impl CachedArticles {
     }
 
     /// Clears what a write has changed. One that was refused has changed nothing; one whose answer was lost may have.
-    fn clear_after(&self, result: &Result<(), RepositoryError>, id: ArticleId) {
+    async fn clear_after(&self, result: &Result<(), RepositoryError>, id: ArticleId) {
         use RepositoryError::{SlugTaken, Stale};
         if !matches!(result, Err(SlugTaken | Stale)) {
             let tags = [LIST_TAG.to_owned(), article_tag(id)];
-            self.store.invalidate_tags(tags);
+            self.store.invalidate_tags(tags).await;
         }
     }
 }
@@ -49,19 +60,19 @@ impl CachedArticles {
 impl ArticleRepository for CachedArticles {
     async fn insert(&self, article: &Article) -> Result<(), RepositoryError> {
         let result = self.inner.insert(article).await;
-        self.clear_after(&result, article.id);
+        self.clear_after(&result, article.id).await;
         result
     }
 
     async fn update(&self, article: &Article, expected: Version) -> Result<(), RepositoryError> {
         let result = self.inner.update(article, expected).await;
-        self.clear_after(&result, article.id);
+        self.clear_after(&result, article.id).await;
         result
     }
 
     async fn delete(&self, id: ArticleId, expected: Version) -> Result<(), RepositoryError> {
         let result = self.inner.delete(id, expected).await;
-        self.clear_after(&result, id);
+        self.clear_after(&result, id).await;
         result
     }
 
@@ -70,20 +81,23 @@ impl ArticleRepository for CachedArticles {
     }
 
     async fn find_by_slug(&self, slug: &Slug) -> Result<Option<Article>, StoreError> {
-        // What is missing is not kept: addresses that do not exist have no end.
-        let load = async || match self.inner.find_by_slug(slug).await {
-            Ok(Some(article)) => {
-                let tag = article_tag(article.id);
-                Ok(Loaded::new(article).tag(tag))
-            }
-            Ok(None) => Err(None),
-            Err(error) => Err(Some(error)),
+        let (inner, wanted) = (Arc::clone(&self.inner), slug.clone());
+        let load = async move || -> Result<_, StoreError> {
+            let article = inner.find_by_slug(&wanted).await?;
+            Ok(match &article {
+                Some(found) => {
+                    let tag = article_tag(found.id);
+                    Loaded::new(article).tag(tag)
+                }
+                // Any article may be the one that is missing.
+                None => Loaded::absent(article).tag(LIST_TAG),
+            })
         };
-        match self.by_slug.fetch(slug.as_str(), load).await {
-            Ok(cached) => Ok(Some(Arc::unwrap_or_clone(cached.value))),
-            Err(None) => Ok(None),
-            Err(Some(error)) => Err(error),
-        }
+        let cached = self
+            .by_slug
+            .fetch(slug.as_str(), &Policy::new(), load)
+            .await?;
+        Ok((*cached).clone())
     }
 
     async fn list(&self, query: &ArticleQuery) -> Result<Slice<Article>, StoreError> {

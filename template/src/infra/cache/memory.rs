@@ -1,16 +1,31 @@
-//! The first tier: a bounded map in memory that keeps what is asked for most.
+//! The first tier: decoded values in memory, bounded in bytes.
+//!
+//! mini-moka owns the entries and decides who stays; a lock-free map beside it answers. The map only refers to entries, so
+//! what mini-moka drops is gone at once and takes its reference out of the map. mini-moka hears of the first hits of an entry
+//! and of a sample of the later ones, from which it learns what is asked for most. So a hit costs a look into the map,
+//! and what mini-moka costs is paid by misses.
 
 use std::any::Any;
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, BuildHasherDefault};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use mini_moka::sync::Cache as MiniMoka;
+use foldhash::fast::RandomState;
+use mini_moka::sync::{Cache as MiniMoka, ConcurrentCacheExt};
 
-use super::Key;
 use super::entry::Header;
+use super::flight::Flights;
+use super::tags::IdHasher;
 
-/// What an entry costs besides its value: the maps' own nodes and pointers, estimated.
-const OVERHEAD: usize = 256;
+/// What an entry costs besides its key and value: its header and the nodes of both maps, measured.
+const OVERHEAD: usize = 512;
+
+/// Hits of an entry that are all reported; mini-moka counts to fifteen.
+const FIRST_HITS: u32 = 8;
+
+/// After them, one in so many.
+const SAMPLE: u32 = 32;
 
 /// The share of the free memory that is taken when no size is set.
 const DEFAULT_SHARE: u64 = 4;
@@ -18,63 +33,281 @@ const DEFAULT_SHARE: u64 = 4;
 /// For a machine that does not tell how much memory it has.
 const FALLBACK_CAPACITY: u64 = 64 * 1024 * 1024;
 
-/// A decoded value in memory.
-#[derive(Clone)]
-pub(super) struct Resident {
-    pub value: Arc<dyn Any + Send + Sync>,
-    pub header: Arc<Header>,
-    bytes: u32,
+/// A value in memory.
+#[derive(Debug)]
+pub(super) struct Entry<V> {
+    hits: AtomicU32,
+    /// The generation in which the tags were last looked at.
+    checked: AtomicU64,
+    /// Until then a hit needs no further thought.
+    pub fresh_until: i64,
+    /// When it leaves this tier.
+    pub leaves_at: i64,
+    /// No refresh before, because the last one failed.
+    pub refresh_after: AtomicI64,
+    id: u64,
+    pub key: Box<str>,
+    pub header: Header,
+    pub value: V,
 }
 
-impl Resident {
-    /// `encoded` is the size of the value on disk, which stands for its size in memory.
-    pub fn new(value: Arc<dyn Any + Send + Sync>, header: Header, encoded: usize) -> Self {
-        let bytes = u32::try_from(encoded + OVERHEAD).unwrap_or(u32::MAX);
+impl<V> Entry<V> {
+    /// `checked` is the generation in which the tags of `header` were known not to be invalidated.
+    pub fn new(key: &str, header: Header, leaves_at: i64, checked: u64, value: V) -> Self {
+        static IDS: AtomicU64 = AtomicU64::new(0);
+        let leaves_at = leaves_at.min(header.expiry.ends_at);
         Self {
+            hits: AtomicU32::new(0),
+            checked: AtomicU64::new(checked),
+            fresh_until: leaves_at.min(header.expiry.stale_at),
+            leaves_at,
+            refresh_after: AtomicI64::new(0),
+            id: IDS.fetch_add(1, Ordering::Relaxed),
+            key: key.into(),
+            header,
             value,
-            header: Arc::new(header),
-            bytes,
         }
     }
+
+    pub fn is_checked(&self, generation: u64) -> bool {
+        self.checked.load(Ordering::Relaxed) == generation
+    }
+
+    pub fn set_checked(&self, generation: u64) {
+        self.checked.store(generation, Ordering::Relaxed);
+    }
+
+    /// Whether mini-moka is to hear of this hit. Two threads may count the same one: it is a sample.
+    pub fn count_hit(&self) -> bool {
+        let hits = self.hits.load(Ordering::Relaxed).wrapping_add(1);
+        self.hits.store(hits, Ordering::Relaxed);
+        hits <= FIRST_HITS || hits.is_multiple_of(SAMPLE)
+    }
 }
 
-pub(super) struct Memory(MiniMoka<Key, Resident>);
+/// The entries of all namespaces, and the bound on their bytes.
+pub(super) struct Memory {
+    residents: MiniMoka<u64, Arc<Ticket>, BuildHasherDefault<IdHasher>>,
+    capacity: u64,
+    bytes: Arc<AtomicU64>,
+    shelves: Mutex<HashMap<&'static str, Arc<dyn AnyShelf>>>,
+}
 
 impl Memory {
-    /// Holds at most about `capacity` bytes, each entry for at most `ttl`.
-    pub fn new(capacity: u64, ttl: Duration) -> Self {
-        let cache = MiniMoka::builder()
-            .max_capacity(capacity)
-            .weigher(|key: &Key, resident: &Resident| {
-                u32::try_from(key.as_str().len())
-                    .unwrap_or(u32::MAX)
-                    .saturating_add(resident.bytes)
-            })
-            .time_to_live(ttl)
-            .build();
-        Self(cache)
+    /// Holds at most about `capacity` bytes.
+    pub fn new(capacity: u64) -> Self {
+        // What was inserted last is not decided upon yet: an eighth is left for it.
+        let residents = MiniMoka::builder()
+            .max_capacity(capacity - capacity / 8)
+            .weigher(|_, ticket: &Arc<Ticket>| ticket.bytes)
+            .build_with_hasher(BuildHasherDefault::default());
+        Self {
+            residents,
+            capacity,
+            bytes: Arc::default(),
+            shelves: Mutex::default(),
+        }
     }
 
-    pub fn get(&self, key: &Key) -> Option<Resident> {
-        self.0.get(key)
+    /// The shelf called `name`.
+    ///
+    /// # Panics
+    /// If there is one for values of another type.
+    pub fn shelf<V: Send + Sync + 'static>(&self, name: &'static str) -> Arc<Shelf<V>> {
+        let mut shelves = self.shelves.lock().unwrap_or_else(PoisonError::into_inner);
+        let shelf = Arc::clone(
+            shelves
+                .entry(name)
+                .or_insert_with(|| Arc::new(Shelf::<V>::new(name))),
+        );
+        let shelf: Arc<dyn Any + Send + Sync> = shelf;
+        shelf
+            .downcast()
+            .unwrap_or_else(|_| panic!("the cache namespace {name} holds values of another type"))
     }
 
-    pub fn insert(&self, key: Key, resident: Resident) {
-        self.0.insert(key, resident);
+    /// Puts `entry` on its shelf, for as long as mini-moka lets it stay.
+    pub fn insert<V: Send + Sync + 'static>(
+        &self,
+        shelf: &Arc<Shelf<V>>,
+        entry: &Arc<Entry<V>>,
+        bytes: usize,
+    ) {
+        let place = shelf.place(&entry.key);
+        let bytes = u32::try_from(bytes + entry.key.len() + OVERHEAD).unwrap_or(u32::MAX);
+        self.bytes.fetch_add(u64::from(bytes), Ordering::Relaxed);
+        let ticket = Ticket {
+            shelf: Arc::downgrade(shelf) as Weak<dyn AnyShelf>,
+            place,
+            id: entry.id,
+            bytes,
+            total: Arc::clone(&self.bytes),
+            _entry: Arc::clone(entry) as Arc<dyn Any + Send + Sync>,
+        };
+        let reference = Reference {
+            id: entry.id,
+            entry: Arc::downgrade(entry),
+        };
+        shelf.entries.pin().insert(place, reference);
+        self.residents.insert(place, Arc::new(ticket));
+        self.make_room();
     }
 
-    pub fn remove(&self, key: &Key) {
-        self.0.invalidate(key);
+    /// mini-moka decides in batches; the bound on bytes does not wait for it.
+    fn make_room(&self) {
+        let mut left = self.bytes.load(Ordering::Relaxed);
+        while left > self.capacity {
+            self.residents.sync();
+            let now = self.bytes.load(Ordering::Relaxed);
+            if now >= left {
+                return;
+            }
+            left = now;
+        }
     }
 
-    /// Sets the gauges to what the map holds now.
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "gauges are floats; these are estimates"
-    )]
-    pub fn record_size(&self) {
-        metrics::gauge!("cache_entries", "tier" => "l1").set(self.0.entry_count() as f64);
-        metrics::gauge!("cache_bytes", "tier" => "l1").set(self.0.weighted_size() as f64);
+    /// Tells mini-moka that somebody asked for `place`.
+    pub fn report(&self, place: u64) {
+        self.residents.get(&place);
+    }
+
+    pub fn remove<V: Send + Sync + 'static>(&self, shelf: &Shelf<V>, entry: &Entry<V>) {
+        let place = shelf.place(&entry.key);
+        shelf.take(place, entry.id);
+        self.residents.invalidate(&place);
+    }
+
+    /// Removes what fails `keep`.
+    pub fn retain(&self, keep: &dyn Fn(&Header) -> bool) {
+        for shelf in self.all_shelves() {
+            for place in shelf.retain(keep) {
+                self.residents.invalidate(&place);
+            }
+        }
+        self.residents.sync();
+    }
+
+    pub fn clear(&self) {
+        self.retain(&|_| false);
+    }
+
+    fn all_shelves(&self) -> Vec<Arc<dyn AnyShelf>> {
+        let shelves = self.shelves.lock().unwrap_or_else(PoisonError::into_inner);
+        shelves.values().cloned().collect()
+    }
+
+    pub fn capacity(&self) -> u64 {
+        self.capacity
+    }
+
+    /// Entries and bytes held now.
+    pub fn usage(&self) -> (u64, u64) {
+        self.residents.sync();
+        let entries = self.all_shelves().iter().map(|shelf| shelf.len()).sum();
+        (entries, self.bytes.load(Ordering::Relaxed))
+    }
+}
+
+/// The entries of one namespace, by the hash of their key.
+pub(super) struct Shelf<V> {
+    name: &'static str,
+    flights: Arc<Flights>,
+    hasher: RandomState,
+    entries: papaya::HashMap<u64, Reference<V>, BuildHasherDefault<IdHasher>>,
+}
+
+struct Reference<V> {
+    id: u64,
+    entry: Weak<Entry<V>>,
+}
+
+impl<V> Shelf<V> {
+    fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            flights: Arc::default(),
+            hasher: RandomState::default(),
+            entries: papaya::HashMap::default(),
+        }
+    }
+
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The values that are on their way to this shelf.
+    pub fn flights(&self) -> &Arc<Flights> {
+        &self.flights
+    }
+
+    /// Where `key` stands, here and at mini-moka. Two keys in one place drive each other out.
+    pub fn place(&self, key: &str) -> u64 {
+        self.hasher.hash_one(key)
+    }
+
+    pub fn get(&self, place: u64, key: &str) -> Option<Arc<Entry<V>>> {
+        let entries = self.entries.pin();
+        let entry = entries.get(&place)?.entry.upgrade()?;
+        (*entry.key == *key).then_some(entry)
+    }
+
+    fn take(&self, place: u64, id: u64) -> bool {
+        let entries = self.entries.pin();
+        let taken = entries.remove_if(&place, |_, reference| reference.id == id);
+        matches!(taken, Ok(Some(_)))
+    }
+}
+
+/// What memory does with a shelf whatever is on it.
+trait AnyShelf: Any + Send + Sync {
+    fn take(&self, place: u64, id: u64) -> bool;
+    /// Removes what fails `keep`, and says where it stood.
+    fn retain(&self, keep: &dyn Fn(&Header) -> bool) -> Vec<u64>;
+    fn len(&self) -> u64;
+}
+
+impl<V: Send + Sync + 'static> AnyShelf for Shelf<V> {
+    fn take(&self, place: u64, id: u64) -> bool {
+        self.take(place, id)
+    }
+
+    fn retain(&self, keep: &dyn Fn(&Header) -> bool) -> Vec<u64> {
+        let mut removed = Vec::new();
+        self.entries.pin().retain(|&place, reference| {
+            let entry = reference.entry.upgrade();
+            let stays = entry.is_some_and(|entry| keep(&entry.header));
+            if !stays {
+                removed.push(place);
+            }
+            stays
+        });
+        removed
+    }
+
+    fn len(&self) -> u64 {
+        self.entries.len() as u64
+    }
+}
+
+/// What mini-moka owns: an entry. Dropped, it takes the entry off its shelf.
+struct Ticket {
+    shelf: Weak<dyn AnyShelf>,
+    place: u64,
+    id: u64,
+    bytes: u32,
+    total: Arc<AtomicU64>,
+    _entry: Arc<dyn Any + Send + Sync>,
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.total
+            .fetch_sub(u64::from(self.bytes), Ordering::Relaxed);
+        let shelf = self.shelf.upgrade();
+        // Still there: nobody but mini-moka wanted it to go.
+        if shelf.is_some_and(|shelf| shelf.take(self.place, self.id)) {
+            metrics::counter!("cache_evictions_total", "tier" => "l1").increment(1);
+        }
     }
 }
 

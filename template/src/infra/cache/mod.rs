@@ -1,409 +1,263 @@
-//! The two-tier cache: memory in front of disk, shared by every typed namespace.
+//! The two-tier cache: memory in front of a second tier that outlives it, shared by every typed namespace.
 //!
-//! An entry carries the tags it depends on and the moment its loading began. Invalidating a tag notes a later
-//! moment for it, so an entry is valid as long as none of its tags was invalidated since. That costs one small
-//! write however many entries carry the tag, and a value loaded before a change can never be stored after it.
+//! - `namespace` is what callers use: fetch, set, invalidate; how a value is found, loaded and refreshed.
+//! - `policy` says how long and under which tags a value is kept.
+//! - `memory` is the first tier, `second` the contract of the other one, `disk` keeps it.
+//! - `tags` decides what is outdated, `flight` lets one caller load for all, `entry` is the stored form.
 
+mod counters;
 mod disk;
 mod entry;
-mod generations;
+mod flight;
 mod memory;
+mod namespace;
+mod policy;
+mod second;
+mod tags;
+mod time;
 
-use std::marker::PhantomData;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytesize::ByteSize;
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use validator::Validate;
 
+use self::counters::Counters;
 use self::disk::Disk;
-use self::entry::Header;
-use self::generations::Generations;
-use self::memory::{Memory, Resident};
+use self::memory::Memory;
+pub use self::namespace::{Cache, Cached, LoadFailed, Source, Weigh};
+pub use self::policy::{CacheSettings, Loaded, Policy};
+use self::second::{Second, SecondTier};
+use self::tags::{Generations, TagId};
+use self::time::Time;
 use crate::domain::clock::Clock;
-use crate::settings::{limited, some_time};
 
-/// `[cache]`
-#[derive(Clone, Debug, Deserialize, Serialize, Validate)]
-#[serde(deny_unknown_fields)]
-pub struct CacheSettings {
-    /// How long an entry stays in memory.
-    #[serde(with = "humantime_serde")]
-    #[validate(custom(function = limited))]
-    pub l1_ttl: Duration,
-    /// How long an entry is valid at all, on disk.
-    #[serde(with = "humantime_serde")]
-    #[validate(custom(function = limited))]
-    pub l2_ttl: Duration,
-    /// Bytes of memory; absent: a quarter of what the machine or container has left.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub l1_capacity: Option<ByteSize>,
-    /// The folder of the second tier. Nothing in it is precious.
-    pub dir: PathBuf,
-    /// How often expired entries are removed from disk.
-    #[serde(with = "humantime_serde")]
-    #[validate(custom(function = some_time))]
-    pub gc_interval: Duration,
-}
-
-/// The key of an entry: its namespace and its name in it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Key(String);
-
-impl Key {
-    fn new(namespace: &str, name: &str) -> Self {
-        Self(format!("{namespace}:{name}"))
-    }
-
-    fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// Where a value came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// Memory.
-    L1,
-    /// Disk.
-    L2,
-    /// Neither: it was loaded.
-    Loader,
-}
-
-/// A value out of the cache.
-#[derive(Debug)]
-pub struct Cached<V> {
-    pub value: Arc<V>,
-    pub source: Source,
-    /// When it was loaded, in milliseconds since the Unix epoch.
-    pub stored_at_ms: i64,
-}
-
-/// A freshly loaded value and what it was made of.
-#[derive(Debug)]
-pub struct Loaded<V> {
-    value: V,
-    tags: Vec<String>,
-    kept: bool,
-}
-
-impl<V> Loaded<V> {
-    pub fn new(value: V) -> Self {
-        Self {
-            value,
-            tags: Vec::new(),
-            kept: true,
-        }
-    }
-
-    /// A value for this caller alone: the next one loads anew.
-    pub fn not_kept(value: V) -> Self {
-        Self {
-            kept: false,
-            ..Self::new(value)
-        }
-    }
-
-    pub fn into_value(self) -> V {
-        self.value
-    }
-
-    /// Drops the entry when `tag` is invalidated.
-    #[must_use]
-    pub fn tag(mut self, tag: impl Into<String>) -> Self {
-        self.tags.push(tag.into());
-        self
-    }
-}
+/// How much may wait to be written to the second tier; what does not fit stays in memory only.
+const MOST_UNWRITTEN_KIB: usize = 64 * 1024;
 
 /// Both tiers. A cheap handle; [`Store::namespace`] gives typed views of it.
 #[derive(Clone)]
 pub struct Store(Arc<Tiers>);
 
 struct Tiers {
-    memory: Memory,
-    disk: Option<Disk>,
-    generations: Generations,
-    clock: Clock,
+    memory: Arc<Memory>,
+    second: Option<Arc<Second>>,
+    generations: Arc<Generations>,
+    time: Time,
     settings: CacheSettings,
-    /// Writes to disk that requests did not wait for.
-    writes: TaskTracker,
+    counters: Counters,
+    /// Loads that go on without a caller, and writes that none waits for.
+    tasks: TaskTracker,
+    /// What may still be written, in KiB.
+    room: Arc<Semaphore>,
 }
 
 impl Store {
-    /// Opens the disk tier for what is made by and of `origin`. A folder that cannot be used is reported and set aside: the cache
-    /// then starts empty, or in memory only, but it starts.
+    /// Opens the cache for what is made by and of `origin`. A second tier that cannot be used is reported; the cache then
+    /// works in memory only.
     #[must_use]
     pub fn open(settings: CacheSettings, origin: &str, clock: Clock) -> Self {
-        let disk = Disk::open(&settings.dir, origin)
-            .inspect_err(|error| {
+        match Disk::open(&settings.dir, origin, settings.l2_capacity.as_u64()) {
+            Ok(disk) => {
+                let generations = disk.generations();
+                Self::assemble(settings, Some(Box::new(disk)), generations, clock)
+            }
+            Err(error) => {
                 metrics::counter!("cache_errors_total", "tier" => "l2", "op" => "open")
                     .increment(1);
                 tracing::error!(
                     error = format!("{error:#}"),
                     "the cache works in memory only"
                 );
-            })
-            .ok();
-        Self::assemble(settings, disk, clock)
+                Self::in_memory(settings, clock)
+            }
+        }
     }
 
-    /// A cache without a disk tier.
+    /// A cache without a second tier.
     #[must_use]
     pub fn in_memory(settings: CacheSettings, clock: Clock) -> Self {
-        Self::assemble(settings, None, clock)
+        Self::assemble(settings, None, Arc::default(), clock)
     }
 
-    fn assemble(settings: CacheSettings, disk: Option<Disk>, clock: Clock) -> Self {
+    fn assemble(
+        settings: CacheSettings,
+        second: Option<Box<dyn SecondTier>>,
+        generations: Arc<Generations>,
+        clock: Clock,
+    ) -> Self {
         let capacity = settings
             .l1_capacity
             .map_or_else(memory::default_capacity, |size| size.as_u64());
-        let invalidated = disk.as_ref().map(Disk::invalidations).unwrap_or_default();
         Self(Arc::new(Tiers {
-            memory: Memory::new(capacity, settings.l1_ttl),
-            generations: Generations::new(invalidated),
-            disk,
-            clock,
+            memory: Arc::new(Memory::new(capacity)),
+            second: second.map(|tier| Arc::new(Second::new(tier, clock.clone()))),
+            generations,
+            time: Time::new(clock),
             settings,
-            writes: TaskTracker::new(),
+            counters: Counters::register(),
+            tasks: TaskTracker::new(),
+            room: Arc::new(Semaphore::new(MOST_UNWRITTEN_KIB)),
         }))
     }
 
     /// The typed view of the entries named `name`.
+    ///
+    /// # Panics
+    /// If another type already uses that name.
     #[must_use]
-    pub fn namespace<V>(&self, name: &'static str) -> Cache<V> {
-        Cache {
-            store: self.clone(),
-            name,
-            values: PhantomData,
+    pub fn namespace<V: Weigh>(&self, name: &'static str) -> Cache<V> {
+        Cache::new(Arc::clone(&self.0), name)
+    }
+
+    /// Makes every entry that carries one of `tags` invalid, in both tiers: here from now on, on the other nodes when
+    /// this returns and a message has reached them.
+    pub async fn invalidate_tags<T: AsRef<str>>(&self, tags: impl IntoIterator<Item = T>) {
+        let tags: Vec<_> = tags
+            .into_iter()
+            .map(|tag| TagId::of_tag(tag.as_ref()))
+            .collect();
+        self.0.invalidate(&tags, "tag").await;
+    }
+
+    /// Drops the entry of `key`, written `namespace:key`.
+    pub async fn invalidate_key(&self, key: &str) {
+        self.0.invalidate(&[TagId::of_key(key)], "key").await;
+    }
+
+    /// Drops everything, in both tiers and on all nodes.
+    pub async fn flush(&self) {
+        self.0.invalidate(&[TagId::EVERYTHING], "all").await;
+        if self.0.settings.delete_enabled {
+            self.0.memory.clear();
+            if let Some(second) = &self.0.second {
+                second.clear().await;
+            }
         }
     }
 
-    /// Makes every entry that carries one of `tags` invalid, in both tiers, from now on.
-    pub fn invalidate_tags<T: Into<String>>(&self, tags: impl IntoIterator<Item = T>) {
-        for tag in tags {
-            let tag = tag.into();
-            let generation = self.0.generations.invalidate(&tag);
-            metrics::counter!("cache_invalidations_total", "scope" => "tag").increment(1);
-            self.write_behind("invalidate", move |disk| {
-                disk.insert_invalidation(&tag, generation)
-            });
-        }
-    }
-
-    /// Whether the disk tier works; without it the cache is degraded, not down.
+    /// Whether there is a second tier; without it the cache is degraded, not down.
     #[must_use]
-    pub fn has_disk(&self) -> bool {
-        self.0.disk.is_some()
+    pub fn has_second_tier(&self) -> bool {
+        self.0.second.is_some()
     }
 
-    /// Removes expired and invalidated entries from disk every `gc_interval`, until `stop`.
+    /// Whether the second tier works now.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        self.0
+            .second
+            .as_ref()
+            .is_some_and(|second| second.is_well())
+    }
+
+    /// Removes what is no longer valid every `gc_interval`, until `stop`.
     pub async fn sweep_until(self, stop: CancellationToken) {
-        if !self.has_disk() {
-            return;
-        }
         loop {
             let pause = tokio::time::sleep(self.0.settings.gc_interval);
             if stop.run_until_cancelled(pause).await.is_none() {
                 return;
             }
-            self.sweep();
-        }
-    }
-
-    /// Removes expired and invalidated entries from disk, without waiting for it.
-    pub fn sweep(&self) {
-        let store = self.clone();
-        self.write_behind("sweep", move |disk| {
-            let now = store.now_ms();
-            disk.retain(|header| header.is_valid(now, &store.0.generations))
-        });
-    }
-
-    /// Waits for outstanding writes and closes the disk tier, so that the next start can trust it.
-    pub async fn close(&self) {
-        self.0.writes.close();
-        self.0.writes.wait().await;
-        let store = self.clone();
-        let close = move || store.0.disk.as_ref().map_or(Ok(()), Disk::close);
-        match tokio::task::spawn_blocking(close).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "the disk cache was not closed cleanly"),
-            Err(error) => tracing::error!(%error, "closing the disk cache failed"),
-        }
-    }
-
-    /// Sets the gauges to what the memory tier holds now.
-    pub fn record_sizes(&self) {
-        self.0.memory.record_size();
-    }
-
-    fn now_ms(&self) -> i64 {
-        self.0.clock.now().timestamp_millis()
-    }
-
-    /// Hands work on the disk tier to a blocking thread without waiting for it.
-    fn write_behind(
-        &self,
-        op: &'static str,
-        work: impl FnOnce(&Disk) -> sled::Result<()> + Send + 'static,
-    ) {
-        if !self.has_disk() {
-            return;
-        }
-        let store = self.clone();
-        self.0.writes.spawn_blocking(move || {
-            if let Some(Err(error)) = store.0.disk.as_ref().map(work) {
-                metrics::counter!("cache_errors_total", "tier" => "l2", "op" => op).increment(1);
-                tracing::warn!(%error, op, "the disk cache failed");
+            if stop.run_until_cancelled(self.sweep()).await.is_none() {
+                return;
             }
-        });
-    }
-}
-
-/// A namespace of the cache whose values are of one type. A cheap handle.
-pub struct Cache<V> {
-    store: Store,
-    name: &'static str,
-    values: PhantomData<fn() -> V>,
-}
-
-impl<V> Clone for Cache<V> {
-    fn clone(&self) -> Self {
-        Self {
-            store: self.store.clone(),
-            name: self.name,
-            values: PhantomData,
         }
     }
-}
 
-impl<V> Cache<V>
-where
-    V: Serialize + DeserializeOwned + Send + Sync + 'static,
-{
-    /// The value of `key`: from memory, from disk, or from `load`, whose value is kept for the next caller.
-    ///
-    /// # Errors
-    /// Those of `load`; the cache itself never fails a caller.
-    pub async fn fetch<E, F>(&self, key: &str, load: impl FnOnce() -> F) -> Result<Cached<V>, E>
-    where
-        F: Future<Output = Result<Loaded<V>, E>>,
-    {
-        let key = Key::new(self.name, key);
-        if let Some(hit) = self.look_in_memory(&key) {
-            metrics::counter!("cache_hits_total", "tier" => "l1").increment(1);
-            return Ok(hit);
-        }
-        metrics::counter!("cache_misses_total", "tier" => "l1").increment(1);
-        if let Some(hit) = self.look_on_disk(&key).await {
-            metrics::counter!("cache_hits_total", "tier" => "l2").increment(1);
-            return Ok(hit);
-        }
-        metrics::counter!("cache_misses_total", "tier" => "l2").increment(1);
-        let born = self.store.0.generations.current();
-        let Loaded { value, tags, kept } = load().await?;
-        let value = Arc::new(value);
-        let stored_at_ms = self.store.now_ms();
-        if kept {
-            self.keep(key, &value, tags, born, stored_at_ms);
-        }
-        Ok(Cached {
-            value,
-            source: Source::Loader,
-            stored_at_ms,
-        })
-    }
-
-    fn look_in_memory(&self, key: &Key) -> Option<Cached<V>> {
-        let tiers = &self.store.0;
-        let resident = tiers.memory.get(key)?;
-        if !resident
-            .header
-            .is_valid(self.store.now_ms(), &tiers.generations)
-        {
-            tiers.memory.remove(key);
-            return None;
-        }
-        let value = Arc::clone(&resident.value).downcast().ok()?;
-        Some(Cached {
-            value,
-            source: Source::L1,
-            stored_at_ms: resident.header.stored_at_ms,
-        })
-    }
-
-    async fn look_on_disk(&self, key: &Key) -> Option<Cached<V>> {
-        let store = self.store.clone();
-        let disk_key = key.clone();
-        let read = move || {
-            store
-                .0
-                .disk
-                .as_ref()
-                .map(|disk| disk.get(disk_key.as_str()))
-        };
-        let bytes = match tokio::task::spawn_blocking(read).await.ok()?? {
-            Ok(bytes) => bytes?,
-            Err(error) => {
-                metrics::counter!("cache_errors_total", "tier" => "l2", "op" => "get").increment(1);
-                tracing::warn!(%error, "the disk cache failed");
-                return None;
-            }
-        };
-        let (header, value) = entry::decode::<V>(&bytes)?;
-        if !header.is_valid(self.store.now_ms(), &self.store.0.generations) {
-            return None;
-        }
-        let stored_at_ms = header.stored_at_ms;
-        let value = Arc::new(value);
-        self.promote(key.clone(), &value, header, bytes.len());
-        Some(Cached {
-            value,
-            source: Source::L2,
-            stored_at_ms,
-        })
-    }
-
-    fn keep(&self, key: Key, value: &Arc<V>, tags: Vec<String>, born: u64, stored_at_ms: i64) {
-        let ttl = millis(self.store.0.settings.l2_ttl);
-        let header = Header {
-            born,
-            stored_at_ms,
-            expires_at_ms: stored_at_ms.saturating_add(ttl),
-            tags,
-        };
-        let bytes = entry::encode(&header, &**value);
-        self.promote(key.clone(), value, header, bytes.len());
-        metrics::counter!("cache_sets_total", "tier" => "l2").increment(1);
-        self.store
-            .write_behind("set", move |disk| disk.insert(key.as_str(), bytes));
-    }
-
-    /// Into memory, for the memory's time or what is left of the entry's own, whichever is shorter.
-    fn promote(&self, key: Key, value: &Arc<V>, header: Header, bytes: usize) {
-        let tiers = &self.store.0;
-        let l1_end = self
-            .store
-            .now_ms()
-            .saturating_add(millis(tiers.settings.l1_ttl));
-        let header = Header {
-            expires_at_ms: header.expires_at_ms.min(l1_end),
-            ..header
-        };
-        metrics::counter!("cache_sets_total", "tier" => "l1").increment(1);
+    /// Removes expired and invalidated entries from both tiers.
+    pub async fn sweep(&self) {
+        let tiers = &self.0;
+        let now = tiers.time.now();
         tiers
             .memory
-            .insert(key, Resident::new(Arc::clone(value) as _, header, bytes));
+            .retain(&|header| header.is_valid(now, &tiers.generations));
+        if let Some(second) = &tiers.second {
+            let generations = Arc::clone(&tiers.generations);
+            second
+                .sweep(Box::new(move |header| header.is_valid(now, &generations)))
+                .await;
+        }
+    }
+
+    /// Waits for outstanding loads and writes and closes the second tier, so that the next start can trust it.
+    pub async fn close(&self) {
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+        if let Some(second) = &self.0.second {
+            second.close().await;
+        }
+    }
+
+    /// What the tiers hold now.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let (entries, bytes) = self.0.memory.usage();
+        let second = self.0.second.as_ref();
+        Stats {
+            l1: Usage { entries, bytes },
+            l1_capacity: self.0.memory.capacity(),
+            l2: second.map(|second| second.name()),
+            l2_is_well: self.is_well(),
+            l2_usage: second.and_then(|second| second.usage()),
+            generation: self.0.generations.current(),
+        }
+    }
+
+    /// Sets the gauges to what the tiers hold now.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "gauges are floats; these are estimates"
+    )]
+    pub fn record_sizes(&self) {
+        let stats = self.stats();
+        for (tier, usage) in [("l1", Some(stats.l1)), ("l2", stats.l2_usage)] {
+            if let Some(Usage { entries, bytes }) = usage {
+                metrics::gauge!("cache_entries", "tier" => tier).set(entries as f64);
+                metrics::gauge!("cache_bytes", "tier" => tier).set(bytes as f64);
+            }
+        }
     }
 }
 
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+/// What the tiers hold.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Stats {
+    pub l1: Usage,
+    /// Bytes.
+    pub l1_capacity: u64,
+    /// The kind of second tier, if there is one.
+    pub l2: Option<&'static str>,
+    pub l2_is_well: bool,
+    /// Absent where it is not known without asking.
+    pub l2_usage: Option<Usage>,
+    /// Raised by every invalidation.
+    pub generation: u64,
+}
+
+/// How much a tier holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Usage {
+    pub entries: u64,
+    pub bytes: u64,
+}
+
+impl Tiers {
+    async fn invalidate(&self, tags: &[TagId], scope: &'static str) {
+        if !self.settings.delete_enabled {
+            tracing::warn!(scope, "not invalidated: cache.delete_enabled is false");
+            return;
+        }
+        metrics::counter!("cache_invalidations_total", "scope" => scope).increment(1);
+        self.generations.invalidate(tags);
+        if let Some(second) = &self.second {
+            second.announce(tags).await;
+        }
+    }
+
+    /// A place in the queue of writes to the second tier, unless it is full.
+    fn room_to_write(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let kib = u32::try_from(bytes.div_ceil(1024)).ok()?;
+        Arc::clone(&self.room).try_acquire_many_owned(kib).ok()
+    }
 }

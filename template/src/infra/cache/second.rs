@@ -6,8 +6,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::Usage;
 use super::entry::Header;
 use super::tags::TagId;
+use crate::domain::clock::Clock;
+use crate::infra::resilience::{Breaker, BreakerSettings, BreakerState};
 
 /// A store of encoded entries that outlives the memory of this process. Every call may fail, and no failure reaches
 /// whoever asked for a value.
@@ -15,6 +18,11 @@ use super::tags::TagId;
 pub(super) trait SecondTier: Send + Sync + 'static {
     /// For logs: `disk`, `redis`.
     fn name(&self) -> &'static str;
+
+    /// Whether it can be asked at all now.
+    fn is_ready(&self) -> bool {
+        true
+    }
 
     async fn get(&self, key: &str) -> anyhow::Result<Option<Bytes>>;
 
@@ -27,8 +35,6 @@ pub(super) trait SecondTier: Send + Sync + 'static {
         ttl: Option<Duration>,
         lease: Option<Lease>,
     ) -> anyhow::Result<()>;
-
-    async fn remove(&self, key: &str) -> anyhow::Result<()>;
 
     /// Decides which node loads `key`: this one, or another whose value is waited for. `is_good` judges an entry that appears.
     async fn lead(&self, _key: &str, _is_good: Judge<'_>) -> anyhow::Result<Lead> {
@@ -65,8 +71,8 @@ pub(super) trait SecondTier: Send + Sync + 'static {
 /// Whether an encoded entry may be answered.
 pub(super) type Judge<'a> = &'a (dyn Fn(&[u8]) -> bool + Send + Sync);
 
-/// Whether an entry is to stay, by its key and header.
-pub(super) type Keep = Box<dyn Fn(&str, &Header) -> bool + Send + Sync>;
+/// Whether an entry is to stay.
+pub(super) type Keep = Box<dyn Fn(&Header) -> bool + Send + Sync>;
 
 /// What to do about a key that no tier has.
 pub(super) enum Lead {
@@ -84,8 +90,104 @@ pub(super) struct Lease {
     pub renewal: AbortOnDropHandle<()>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Usage {
-    pub entries: u64,
-    pub bytes: u64,
+/// How long a look into the second tier may take before the value is loaded instead.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A second tier behind a circuit breaker. Its failures are counted and logged, and end here.
+pub(super) struct Second {
+    tier: Box<dyn SecondTier>,
+    breaker: Breaker,
+}
+
+impl Second {
+    pub fn new(tier: Box<dyn SecondTier>, clock: Clock) -> Self {
+        Self {
+            tier,
+            breaker: Breaker::new("cache_l2", BreakerSettings::default(), clock),
+        }
+    }
+
+    pub fn name(&self) -> &'static str {
+        self.tier.name()
+    }
+
+    pub fn is_well(&self) -> bool {
+        self.breaker.state() == BreakerState::Closed && self.tier.is_ready()
+    }
+
+    pub fn usage(&self) -> Option<Usage> {
+        self.tier.usage()
+    }
+
+    pub async fn get(&self, key: &str) -> Option<Bytes> {
+        let get = async { tokio::time::timeout(PATIENCE, self.tier.get(key)).await? };
+        self.guard("get", get).await?
+    }
+
+    pub async fn set(&self, key: &str, entry: Bytes, ttl: Option<Duration>, lease: Option<Lease>) {
+        self.guard("set", self.tier.set(key, entry, ttl, lease))
+            .await;
+    }
+
+    pub async fn lead(&self, key: &str, is_good: Judge<'_>) -> Lead {
+        // It may wait for another node: too long to find out whether a broken tier works again.
+        if self.breaker.state() != BreakerState::Closed {
+            return Lead::Load(None);
+        }
+        let lead = self.guard("lead", self.tier.lead(key, is_good)).await;
+        lead.unwrap_or(Lead::Load(None))
+    }
+
+    pub async fn release(&self, key: &str, lease: Lease) {
+        self.guard("release", self.tier.release(key, lease)).await;
+    }
+
+    /// Past the breaker: the tier itself keeps what it could not tell.
+    pub async fn announce(&self, tags: &[TagId]) {
+        if let Err(error) = self.tier.announce(tags).await {
+            report("announce", &error);
+        }
+    }
+
+    pub async fn clear(&self) {
+        self.guard("clear", self.tier.clear()).await;
+    }
+
+    pub async fn sweep(&self, keep: Keep) {
+        self.guard("sweep", self.tier.sweep(keep)).await;
+    }
+
+    pub async fn close(&self) {
+        if let Err(error) = self.tier.close().await {
+            report("close", &error);
+        }
+    }
+
+    async fn guard<T>(
+        &self,
+        op: &'static str,
+        work: impl Future<Output = anyhow::Result<T>>,
+    ) -> Option<T> {
+        let permit = self.breaker.admit()?;
+        match work.await {
+            Ok(value) => {
+                permit.succeed();
+                Some(value)
+            }
+            Err(error) => {
+                permit.fail();
+                report(op, &error);
+                None
+            }
+        }
+    }
+}
+
+fn report(op: &'static str, error: &anyhow::Error) {
+    metrics::counter!("cache_errors_total", "tier" => "l2", "op" => op).increment(1);
+    tracing::warn!(
+        error = format!("{error:#}"),
+        op,
+        "the second tier of the cache failed"
+    );
 }

@@ -1,5 +1,7 @@
 //! What a database error means: worth waiting for, a broken rule, or a defect.
 
+use std::sync::Arc;
+
 use sqlx::Error;
 
 use crate::domain::error::StoreError;
@@ -8,9 +10,9 @@ use crate::domain::error::StoreError;
 #[must_use]
 pub fn store_error(error: Error) -> StoreError {
     if is_temporary(&error) {
-        StoreError::Unavailable(Box::new(error))
+        StoreError::Unavailable(Arc::new(error))
     } else {
-        StoreError::Failed(Box::new(error))
+        StoreError::Failed(Arc::new(error))
     }
 }
 

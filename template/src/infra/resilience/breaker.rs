@@ -46,8 +46,12 @@ struct Inner {
 
 #[derive(Debug)]
 enum Circuit {
-    Closed { failures: u32 },
-    Open { until: DateTime<Utc> },
+    Closed {
+        failures: u32,
+    },
+    Open {
+        until: DateTime<Utc>,
+    },
     /// One call is on its way to try.
     Probing,
 }
