@@ -153,7 +153,7 @@ pub fn of_project(source: &Path, project: &Path, profile: &Profile) -> Result<Ve
     }
     problems.extend(file_problems(source, project)?);
     problems.extend(orphans(project)?);
-    problems.extend(record_problems(project, profile)?);
+    problems.extend(record_problems(&Config::read(source)?, project, profile)?);
     if problems.is_empty() {
         let formatted = process::cargo()
             .args(["fmt", "--check"])
@@ -270,7 +270,7 @@ fn orphans(project: &Path) -> Result<Vec<String>> {
             continue;
         };
         let stem = stem.to_string_lossy();
-        let root = ["main", "lib", "build"].contains(&&*stem);
+        let root = ["main", "lib", "build"].contains(&&*stem) || folder == Path::new("benches");
         if root || file.extension().is_none_or(|extension| extension != "rs") {
             continue;
         }
@@ -302,7 +302,7 @@ fn origin(source: &Path, file: &Path) -> PathBuf {
 
 /// The manifest must carry the description and the license, and `[package.metadata.axle]` the other answers and the
 /// version of the template.
-fn record_problems(project: &Path, profile: &Profile) -> Result<Vec<String>> {
+fn record_problems(config: &Config, project: &Path, profile: &Profile) -> Result<Vec<String>> {
     let text = fs::read_to_string(project.join("Cargo.toml")).context("there is no Cargo.toml")?;
     let manifest: Table = match text.parse() {
         Ok(manifest) => manifest,
@@ -313,9 +313,9 @@ fn record_problems(project: &Path, profile: &Profile) -> Result<Vec<String>> {
     let package = table(manifest.get("package"));
     let record = table(table(package.get("metadata")).get("axle"));
     let mut problems = Vec::new();
-    let mut expect = |table: &Table, key: &str, answer: Option<&str>| {
-        let found = table.get(key).and_then(Value::as_str);
-        if found != answer {
+    let mut expect = |table: &Table, key: &str, answer: Option<Value>| {
+        let found = table.get(key);
+        if found != answer.as_ref() {
             problems.push(format!(
                 "Cargo.toml has {key} = {found:?} where {answer:?} is right"
             ));
@@ -324,13 +324,22 @@ fn record_problems(project: &Path, profile: &Profile) -> Result<Vec<String>> {
     let license = profile
         .answer("license")
         .filter(|license| *license != "none");
-    expect(&package, "license", license);
-    expect(&package, "description", profile.answer("description"));
-    expect(&record, "template", Some(VERSION));
-    for (option, answer) in &profile.answers {
-        if option != "license" && option != "description" {
-            expect(&record, option, Some(answer)); // the package says the other two
+    let description = profile.answer("description");
+    expect(&package, "license", license.map(Value::from));
+    expect(&package, "description", description.map(Value::from));
+    expect(&record, "template", Some(VERSION.into()));
+    for option in &config.options {
+        if ["license", "description"].contains(&option.name.as_str()) {
+            continue; // the package says these two
         }
+        let answer = profile.answer(&option.name).map(|answer| {
+            if option.many {
+                Value::from(answer.split_terminator(',').collect::<Vec<_>>())
+            } else {
+                Value::from(answer)
+            }
+        });
+        expect(&record, &option.name, answer);
     }
     Ok(problems)
 }
