@@ -13,7 +13,7 @@ use tracing::Instrument;
 
 use super::Tiers;
 use super::entry::{self, Header};
-use super::flight::Leader;
+use super::flight::{Follower, Leader};
 use super::memory::{Entry, Shelf};
 use super::policy::{Kept, Loaded, Policy, micros};
 use super::second::{Lead, Lease};
@@ -295,14 +295,12 @@ impl<V: Weigh> Cache<V> {
         loop {
             let (follower, leader) = self.shelf.flights().join::<Outcome<V, E>>(key);
             if let Some(leader) = leader {
-                let flight = self.clone().fly(key.into(), policy.clone(), load, leader);
-                self.tiers.tasks.spawn(flight.in_current_span());
-                let outcome = follower.result().await;
-                return outcome.unwrap_or_else(|| Err(LoadFailed::Panicked.into()));
+                return self.lead_flight(key, policy, load, leader, follower).await;
             }
             self.tiers.counters.coalesced.increment(1);
             match follower.result().await {
-                None => return Err(LoadFailed::Panicked.into()),
+                // Whoever led was cancelled before it began to load.
+                None => {}
                 Some(Ok(cached)) if !cached.is_kept => return self.load_alone(policy, load).await,
                 // It began before a change that this caller may know of; the next one has not.
                 Some(Ok(cached)) if self.is_older_than(&cached, arrived) => {}
@@ -311,34 +309,39 @@ impl<V: Weigh> Cache<V> {
         }
     }
 
-    fn is_older_than(&self, cached: &Cached<V>, arrived: u64) -> bool {
-        let Header { born, tags, .. } = &cached.entry.header;
-        *born < arrived && self.tiers.generations.is_outdated(*born, tags)
-    }
-
-    /// What a leader does: look into the second tier, then load.
-    async fn fly<E, F>(
-        self,
-        key: Box<str>,
-        policy: Policy,
+    /// Looks into the second tier, then loads in a task of its own, which does not end with this caller.
+    async fn lead_flight<E, F>(
+        &self,
+        key: &str,
+        policy: &Policy,
         load: impl FnOnce() -> F + Send + 'static,
         leader: Leader<Outcome<V, E>>,
-    ) where
+        follower: Follower<Outcome<V, E>>,
+    ) -> Outcome<V, E>
+    where
         F: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
         E: Clone + From<LoadFailed> + Send + Sync + 'static,
     {
-        match self.look_in_second(&key).await {
-            Some(stale) if stale.source == Source::Stale => {
-                let entry = Arc::clone(&stale.entry);
-                leader.land(Ok(stale));
-                self.refresh(&key, &policy, &entry, load);
+        if let Some(found) = self.look_in_second(key).await {
+            leader.land(Ok(found.clone()));
+            if found.source == Source::Stale {
+                self.refresh(key, policy, &found.entry, load);
             }
-            Some(found) => leader.land(Ok(found)),
-            None => {
-                let limit = self.tiers.settings.lock_ttl;
-                leader.land(self.load(&key, &policy, load, limit).await);
-            }
+            return Ok(found);
         }
+        let (cache, key, policy) = (self.clone(), Box::<str>::from(key), policy.clone());
+        let flight = async move {
+            let limit = cache.tiers.settings.lock_ttl;
+            leader.land(cache.load(&key, &policy, load, limit).await);
+        };
+        self.tiers.tasks.spawn(flight.in_current_span());
+        let outcome = follower.result().await;
+        outcome.unwrap_or_else(|| Err(LoadFailed::Panicked.into()))
+    }
+
+    fn is_older_than(&self, cached: &Cached<V>, arrived: u64) -> bool {
+        let Header { born, tags, .. } = &cached.entry.header;
+        *born < arrived && self.tiers.generations.is_outdated(*born, tags)
     }
 
     /// Makes a new value in the background, unless somebody does already or one has just failed.
