@@ -17,6 +17,7 @@ mod tags;
 mod time;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -25,6 +26,7 @@ use tokio_util::task::TaskTracker;
 
 use self::counters::Counters;
 use self::disk::Disk;
+use self::entry::Header;
 use self::memory::Memory;
 pub use self::namespace::{Cache, Cached, LoadFailed, Source, Weigh};
 pub use self::policy::{CacheSettings, Loaded, Policy};
@@ -47,6 +49,8 @@ struct Tiers {
     time: Time,
     settings: CacheSettings,
     counters: Counters,
+    /// The generation in which the last sweep began.
+    last_sweep: AtomicU64,
     /// Loads that go on without a caller, and writes that none waits for.
     tasks: TaskTracker,
     /// What may still be written, in KiB.
@@ -97,6 +101,7 @@ impl Store {
             time: Time::new(clock),
             settings,
             counters: Counters::register(),
+            last_sweep: AtomicU64::new(0),
             tasks: TaskTracker::new(),
             room: Arc::new(Semaphore::new(MOST_UNWRITTEN_KIB)),
         }))
@@ -156,27 +161,36 @@ impl Store {
     pub async fn sweep_until(self, stop: CancellationToken) {
         loop {
             let pause = tokio::time::sleep(self.0.settings.gc_interval);
-            if stop.run_until_cancelled(pause).await.is_none() {
-                return;
-            }
-            if stop.run_until_cancelled(self.sweep()).await.is_none() {
+            let sweep = async {
+                pause.await;
+                self.sweep().await;
+            };
+            if stop.run_until_cancelled(sweep).await.is_none() {
                 return;
             }
         }
     }
 
-    /// Removes expired and invalidated entries from both tiers.
+    /// Removes expired and invalidated entries from both tiers, and then forgets the invalidations that are over.
     pub async fn sweep(&self) {
         let tiers = &self.0;
         let now = tiers.time.now();
+        let generation = tiers.generations.current();
         tiers
             .memory
             .retain(&|header| header.is_valid(now, &tiers.generations));
-        if let Some(second) = &tiers.second {
-            let generations = Arc::clone(&tiers.generations);
-            second
-                .sweep(Box::new(move |header| header.is_valid(now, &generations)))
-                .await;
+        let is_swept = match &tiers.second {
+            Some(second) => {
+                let generations = Arc::clone(&tiers.generations);
+                let keep = move |header: &Header| header.is_valid(now, &generations);
+                second.sweep(Box::new(keep)).await
+            }
+            None => true,
+        };
+        // Those of the sweep before: a write that began then is done by now.
+        let before = tiers.last_sweep.swap(generation, Ordering::Relaxed);
+        if is_swept {
+            tiers.generations.forget(before);
         }
     }
 

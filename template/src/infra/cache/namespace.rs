@@ -377,7 +377,10 @@ impl<V: Weigh> Cache<V> {
 
     async fn look_in_second(&self, key: &str) -> Option<Cached<V>> {
         let second = self.tiers.second.as_ref()?;
+        let forgotten = self.tiers.generations.forgotten();
         let bytes = second.get(&self.full_key(key)).await;
+        // What outdates it may have been forgotten while it was read.
+        let bytes = bytes.filter(|_| self.tiers.generations.forgotten() == forgotten);
         let found = bytes.and_then(|bytes| self.promote(key, &bytes));
         let counters = &self.tiers.counters;
         match &found {
@@ -445,7 +448,8 @@ impl<V: Weigh> Cache<V> {
         // Read before anything else is: what changes from here on makes the value outdated.
         let born = self.tiers.generations.current();
         let started = Instant::now();
-        let loading = AbortOnDropHandle::new(tokio::spawn(load().in_current_span()));
+        let loading = async move { load().await };
+        let loading = AbortOnDropHandle::new(tokio::spawn(loading.in_current_span()));
         let loaded = match tokio::time::timeout(limit, loading).await {
             Ok(Ok(loaded)) => loaded,
             Ok(Err(_)) => Err(LoadFailed::Panicked.into()),
@@ -513,7 +517,7 @@ impl<V: Weigh> Cache<V> {
         let (entry, kept) = self.entry(key, policy, loaded, born);
         let entry = Arc::new(entry);
         let Header { born, tags, .. } = &entry.header;
-        let is_current = !self.tiers.generations.is_outdated(*born, tags);
+        let is_current = self.tiers.generations.may_keep(*born, tags);
         match kept {
             Kept::Yes if is_current => self.store(&entry, lease),
             Kept::AsAbsent if is_current => {
@@ -565,7 +569,16 @@ impl<V: Weigh> Cache<V> {
         let (entry, key) = (Arc::clone(entry), self.full_key(&entry.key));
         let tiers = Arc::clone(&self.tiers);
         self.tiers.tasks.spawn(async move {
-            let ends_at = entry.header.expiry.ends_at;
+            let Header {
+                born, tags, expiry, ..
+            } = &entry.header;
+            if !tiers.generations.may_keep(*born, tags) {
+                if let Some(lease) = lease {
+                    second.release(&key, lease).await;
+                }
+                return;
+            }
+            let ends_at = expiry.ends_at;
             let left = ends_at.saturating_sub(tiers.time.now());
             let ttl = Duration::from_micros(u64::try_from(left).unwrap_or(0));
             let ttl = (ends_at != NEVER).then_some(ttl);

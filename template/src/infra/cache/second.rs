@@ -54,9 +54,9 @@ pub(super) trait SecondTier: Send + Sync + 'static {
     /// Removes every entry.
     async fn clear(&self) -> anyhow::Result<()>;
 
-    /// Removes what fails `keep`, and gives its space back.
-    async fn sweep(&self, _keep: Keep) -> anyhow::Result<()> {
-        Ok(())
+    /// Removes what fails `keep`, and gives its space back. Says whether all of it is gone.
+    async fn sweep(&self, _keep: Keep) -> anyhow::Result<bool> {
+        Ok(false)
     }
 
     /// What it holds, where that is known without asking.
@@ -153,8 +153,8 @@ impl Second {
         self.guard("clear", self.tier.clear()).await;
     }
 
-    pub async fn sweep(&self, keep: Keep) {
-        self.guard("sweep", self.tier.sweep(keep)).await;
+    pub async fn sweep(&self, keep: Keep) -> bool {
+        self.guard("sweep", self.tier.sweep(keep)).await == Some(true)
     }
 
     pub async fn close(&self) {

@@ -60,14 +60,16 @@ impl Hasher for IdHasher {
 
 pub(super) type Invalidated = HashMap<TagId, u64, BuildHasherDefault<IdHasher>>;
 
-/// How many invalidated tags are remembered; a few megabytes.
-pub(super) const MOST_TAGS: usize = 1 << 18;
+/// How many invalidated tags are remembered: up to about 32 MiB.
+pub(super) const MOST_TAGS: usize = 1 << 20;
 
 /// The generation of now, and of every invalidation that may still concern an entry.
 #[derive(Debug, Default)]
 pub(super) struct Generations {
     current: AtomicU64,
     table: RwLock<Table>,
+    /// Invalidations up to this generation may have been forgotten.
+    forgotten: AtomicU64,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,6 +133,23 @@ impl Generations {
         let table = self.read();
         let is_later = |tag| table.invalidated.get(tag).is_some_and(|&at| at > born);
         born < table.floor || tags.iter().any(is_later)
+    }
+
+    /// Whether a value whose loading began in `born` may be kept.
+    pub fn may_keep(&self, born: u64, tags: &[TagId]) -> bool {
+        born >= self.forgotten() && !self.is_outdated(born, tags)
+    }
+
+    /// Forgets the invalidations up to generation `until`, because nothing that they outdate is stored any more.
+    pub fn forget(&self, until: u64) {
+        let mut table = self.write();
+        // First, so that nothing older is stored while the table shrinks.
+        self.forgotten.fetch_max(until, Ordering::SeqCst);
+        table.invalidated.retain(|_, &mut at| at > until);
+    }
+
+    pub fn forgotten(&self) -> u64 {
+        self.forgotten.load(Ordering::SeqCst)
     }
 
     pub fn table(&self) -> Table {
