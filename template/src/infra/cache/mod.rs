@@ -31,8 +31,7 @@ use self::entry::Header;
 use self::memory::Memory;
 pub use self::namespace::{Cache, Cached, LoadFailed, Source, Weigh};
 pub use self::policy::{CacheSettings, Loaded, Policy}; //~{% if features contains "redis" %}
-use self::redis::Redis; //~{% endif %}
-pub use self::redis::RedisSettings;
+pub use self::redis::RedisSettings; //~{% endif %}
 use self::second::{Second, SecondTier};
 use self::tags::{Generations, TagId};
 use self::time::Time;
@@ -108,7 +107,7 @@ impl Store {
             Box::new(move || memory.clear())
         };
         let known = Arc::clone(&generations);
-        let tier = Redis::start(url, redis, settings.lock_ttl, origin, known, forget_all);
+        let tier = redis::Redis::start(url, redis, settings.lock_ttl, origin, known, forget_all);
         Self::assemble(settings, memory, Some(Box::new(tier)), generations, clock)
     } //~{% endif %}
 
