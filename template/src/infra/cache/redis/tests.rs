@@ -5,6 +5,7 @@ mod entries;
 mod leases;
 mod news;
 mod outages;
+#[expect(dead_code, reason = "the tests of the whole service use the rest")]
 #[path = "../../../../tests/it/support/redis.rs"]
 mod server;
 
