@@ -126,8 +126,9 @@ async fn a_write_goes_to_its_end_without_its_client() {
 
 fn broken() -> Router {
     let panics = async || -> Problem { panic!("the secret of {}", 42) };
-    let fails = async || Problem::from(StoreError::Failed("the secret of 42".into()));
-    let unavailable = async || Problem::from(StoreError::Unavailable("the secret of 42".into()));
+    let cause = || Box::<dyn std::error::Error + Send + Sync>::from("the secret of 42").into();
+    let fails = async move || Problem::from(StoreError::Failed(cause()));
+    let unavailable = async move || Problem::from(StoreError::Unavailable(cause()));
     Router::new()
         .route("/panics", get(panics))
         .route("/fails", get(fails))
