@@ -63,7 +63,7 @@ impl Node {
         let load = async move || Ok::<_, LoadFailed>(Loaded::new(value).tag("tag"));
         let found = self.strings().fetch(key, &Policy::new(), load).await;
         let found = found.expect("the cache fails nobody");
-        (found.clone(), found.source())
+        (found.to_string(), found.source())
     }
 
     async fn fetch_until(&self, key: &str, wanted: &str) {
@@ -120,7 +120,7 @@ async fn a_thousand_callers_on_three_cold_nodes_cause_one_load() {
                 Ok::<_, LoadFailed>(Loaded::new("value".to_owned()))
             };
             let found = cache.fetch("key", &Policy::new(), load).await;
-            found.map(|found| found.clone())
+            found.map(|found| found.to_string())
         });
     }
     while let Some(found) = callers.join_next().await {
