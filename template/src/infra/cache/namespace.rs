@@ -457,13 +457,10 @@ impl<V: Weigh> Cache<V> {
         E: From<LoadFailed> + Send + 'static,
     {
         let forgotten = self.tiers.generations.forgotten();
-        let lease = match self.lead(key).await {
-            Lead::Load(lease) => lease,
-            Lead::Value(bytes) => match self.promote(key, &bytes, forgotten) {
-                Some(theirs) => return Ok(theirs),
-                None => None,
-            },
-        };
+        let Lead { entry, lease } = self.lead(key).await;
+        if let Some(theirs) = entry.and_then(|bytes| self.promote(key, &bytes, forgotten)) {
+            return Ok(theirs);
+        }
         // Read before anything else is: what changes from here on makes the value outdated.
         let born = self.tiers.generations.current();
         match self.run(load, limit).await {
@@ -477,7 +474,7 @@ impl<V: Weigh> Cache<V> {
 
     async fn lead(&self, key: &str) -> Lead {
         let Some(second) = &self.tiers.second else {
-            return Lead::Load(None);
+            return Lead::default();
         };
         let is_good = |bytes: &[u8]| {
             let now = self.tiers.time.now();

@@ -1,7 +1,8 @@
-//! The service as the tests use it: the real application on a database and a cache of its own.
+//! The service as the tests use it: the real application on a database and a cache of its own.{% capture body %}
 
 mod client;
-mod database;
+mod database; //~{% if features contains "redis" %}
+pub mod redis; //~{% endif %}
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -309,4 +310,4 @@ async fn assemble(settings: Settings, clock: Clock) -> (App, Listeners, Handles)
         shutdown: app.shutdown(),
     };
     (app, listeners, handles)
-}
+} //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

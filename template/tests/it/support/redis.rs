@@ -39,6 +39,39 @@ impl RedisServer {
         }
     }
 
+    /// Three masters of a cluster, each with a third of the slots.
+    pub async fn start_cluster() -> [Self; 3] {
+        let start = async || {
+            // The usual one, 10000 above the other, need not be free, or be a port at all.
+            let bus = free_address().port().to_string();
+            let server =
+                Self::start_with(&["--cluster-enabled", "yes", "--cluster-port", &bus]).await;
+            (server, bus)
+        };
+        let nodes = [start().await, start().await, start().await];
+        let (_, first_bus) = &nodes[0];
+        let first_port = nodes[0].0.address.port().to_string();
+        let slots = [("0", "5460"), ("5461", "10922"), ("10923", "16383")];
+        for ((node, _), (from, to)) in nodes.iter().zip(slots) {
+            let meet = ["CLUSTER", "MEET", "127.0.0.1", &first_port, first_bus];
+            let () = node.command(&["CLUSTER", "ADDSLOTSRANGE", from, to]).await;
+            let () = node.command(&meet).await;
+        }
+        let nodes = nodes.map(|(node, _)| node);
+        for node in &nodes {
+            let deadline = Instant::now() + Duration::from_secs(20);
+            let is_up = async || -> bool {
+                let info: String = node.command(&["CLUSTER", "INFO"]).await;
+                info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3")
+            };
+            while !is_up().await {
+                assert!(Instant::now() < deadline, "the cluster does not form");
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+        nodes
+    }
+
     pub fn url(&self) -> String {
         format!("redis://{}", self.address)
     }
@@ -70,16 +103,16 @@ impl RedisServer {
     }
 
     pub async fn flush_scripts(&self) {
-        self.command(&["SCRIPT", "FLUSH"]).await
+        let () = self.command(&["SCRIPT", "FLUSH"]).await;
     }
 
     pub async fn flush_all(&self) {
-        self.command(&["FLUSHALL"]).await
+        let () = self.command(&["FLUSHALL"]).await;
     }
 
     /// Saves what it holds now, for the next start.
     pub async fn save(&self) {
-        self.command(&["SAVE"]).await
+        let () = self.command(&["SAVE"]).await;
     }
 
     /// Ends the connections of everyone else.
@@ -94,7 +127,7 @@ impl RedisServer {
         result.unwrap_or_else(|error| panic!("{words:?}: {error}"))
     }
 
-    async fn try_command<T: FromRedisValue>(&self, words: &[&str]) -> redis::RedisResult<T> {
+    pub async fn try_command<T: FromRedisValue>(&self, words: &[&str]) -> redis::RedisResult<T> {
         let client = redis::Client::open(self.url())?;
         let mut connection = client.get_multiplexed_async_connection().await?;
         let mut command = redis::cmd(words[0]);

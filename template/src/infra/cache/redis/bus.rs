@@ -7,9 +7,12 @@ use redis::Script;
 use uuid::Uuid;
 
 use super::link::Session;
-use crate::infra::cache::tags::{Generations, MOST_TAGS, Table, TagId};
+use crate::infra::cache::tags::{Generations, Table, TagId};
 
 static ANNOUNCE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("announce.lua")));
+
+/// How many tags the table in Redis holds before it is begun anew: a node that joins reads all of them.
+pub(super) const MOST_TAGS: usize = 1 << 18;
 
 /// How many tags one call tells of: a script keeps all other clients of the server waiting.
 pub(super) const BATCH: usize = 1000;
@@ -38,7 +41,8 @@ impl Bus {
         Self {
             node: Uuid::now_v7().into_bytes(),
             channel: format!("{prefix}:invalidations"),
-            table: format!("{prefix}:{{invalidations}}"),
+            // The braces give each service a node of its own in a cluster.
+            table: format!("{{{prefix}:invalidations}}"),
             generations,
             heard: AtomicU64::new(0),
         }
@@ -140,12 +144,19 @@ impl Bus {
     }
 
     fn learn(&self, tags: &[TagId], generation: u64) {
-        self.generations.learn(tags, generation);
+        let invalidated = tags.iter().map(|tag| (*tag, generation)).collect();
+        self.generations.merge(&Table {
+            invalidated,
+            ..Table::default()
+        });
         self.heard.fetch_max(generation, Ordering::SeqCst);
     }
 
     fn advance(&self, generation: u64) {
-        self.generations.advance(generation);
+        self.generations.merge(&Table {
+            last: generation,
+            ..Table::default()
+        });
         self.heard.fetch_max(generation, Ordering::SeqCst);
     }
 }

@@ -60,11 +60,16 @@ impl Leases {
                 (true, Some(entry)) => {
                     // If that fails it runs out.
                     let _ = self.release(lock_key, &token).await;
-                    return Ok(Lead::Value(entry));
+                    return Ok(theirs(entry));
                 }
-                (true, None) => return Ok(Lead::Load(Some(self.lease(lock_key, token)))),
-                (false, Some(entry)) => return Ok(Lead::Value(entry)),
-                (false, None) if Instant::now() >= deadline => return Ok(Lead::Load(None)),
+                (true, None) => {
+                    return Ok(Lead {
+                        lease: Some(self.lease(lock_key, token)),
+                        entry: None,
+                    });
+                }
+                (false, Some(entry)) => return Ok(theirs(entry)),
+                (false, None) if Instant::now() >= deadline => return Ok(Lead::default()),
                 (false, None) => tokio::time::sleep(jittered(pause)).await,
             }
             pause = (pause * 2).min(MOST_PAUSE);
@@ -88,6 +93,13 @@ impl Leases {
             token,
             renewal: AbortOnDropHandle::new(tokio::spawn(renewal)),
         }
+    }
+}
+
+fn theirs(entry: Bytes) -> Lead {
+    Lead {
+        entry: Some(entry),
+        lease: None,
     }
 }
 

@@ -143,22 +143,22 @@ impl Link {
         Ok(())
     }
 
-    /// Every step in this order: what is invalidated after the subscription is heard, what was before is in the table, and
-    /// only then is anything read.
+    /// Every step in this order: what is invalidated after the subscription is heard, what was before is in the table, what
+    /// this node could not announce is announced, and only then is anything read.
     async fn open(&self) -> anyhow::Result<Session> {
         let session = self.connect().await?;
-        self.tell_unsent(&session).await?;
         self.bus.join(&session).await.context("the table")?;
         (self.on_resync)();
         loop {
-            {
+            let unsent = {
                 let mut state = self.write();
                 if state.unsent.0.is_empty() {
                     state.live = Some(session.clone());
                     return Ok(session);
                 }
-            }
-            self.tell_unsent(&session).await?;
+                state.unsent.take()
+            };
+            self.tell(&session, &unsent).await.context("unsent tags")?;
         }
     }
 
@@ -183,11 +183,6 @@ impl Link {
             ended,
             doubt: Arc::default(),
         })
-    }
-
-    async fn tell_unsent(&self, session: &Session) -> anyhow::Result<()> {
-        let tags = self.write().unsent.take();
-        self.tell(session, &tags).await
     }
 
     /// Returns when the session has ended.

@@ -1,9 +1,11 @@
 //! The tier against a real server: what the tests share.
 
+mod cluster;
 mod entries;
 mod leases;
 mod news;
 mod outages;
+#[expect(dead_code, reason = "the tests of the whole service use the rest")]
 #[path = "../../../../tests/it/support/redis.rs"]
 mod server;
 
@@ -25,6 +27,14 @@ const TIMEOUT: Duration = Duration::from_millis(500);
 const LOCK_TTL: Duration = Duration::from_secs(30);
 const ORIGIN: &str = "a build";
 
+impl Redis {
+    /// What nothing but a test does: an entry that is gone before its time.
+    async fn remove(&self, key: &str) -> anyhow::Result<()> {
+        let unlink = redis::Cmd::unlink(self.keys.entry(key));
+        Ok(self.link.session()?.query(&unlink).await?)
+    }
+}
+
 /// What keeps things, as a node of the service does.
 struct Node {
     redis: Redis,
@@ -39,9 +49,13 @@ impl Node {
     }
 
     fn start(server: &RedisServer, origin: &str, lock_ttl: Duration) -> Self {
+        Self::start_as("test", server, origin, lock_ttl)
+    }
+
+    fn start_as(prefix: &str, server: &RedisServer, origin: &str, lock_ttl: Duration) -> Self {
         let settings = RedisSettings {
             url: None,
-            prefix: "test".to_owned(),
+            prefix: prefix.to_owned(),
             timeout: TIMEOUT,
         };
         let generations = Arc::new(Generations::default());
@@ -62,7 +76,7 @@ impl Node {
     }
 
     async fn connected(self) -> Self {
-        eventually("it connects", async || self.redis.is_connected()).await;
+        eventually("it connects", async || self.redis.is_ready()).await;
         self
     }
 
@@ -93,7 +107,9 @@ impl Node {
     /// The right to load `key`, which nobody has.
     async fn lease(&self, key: &str) -> Lease {
         match self.redis.lead(key, &|_| true).await {
-            Ok(Lead::Load(Some(lease))) => lease,
+            Ok(Lead {
+                lease: Some(lease), ..
+            }) => lease,
             Ok(_) => panic!("it was not leased"),
             Err(error) => panic!("{error:#}"),
         }

@@ -1,7 +1,7 @@
 //! News: what one node invalidates is outdated on all, and nothing else is.
 
 use super::*;
-use crate::infra::cache::tags::MOST_TAGS;
+use crate::infra::cache::redis::bus::MOST_TAGS;
 
 #[tokio::test]
 async fn an_invalidation_reaches_the_others_and_spares_what_came_after_it() {
@@ -124,7 +124,7 @@ async fn a_full_table_forgets_and_believes_nothing_old_instead() {
     let tags: Vec<TagId> = (0..=MOST_TAGS as u64).map(TagId).skip(1).collect();
     one.invalidate(&tags).await.expect("they are told");
     one.invalidate(&[tag("last")]).await.expect("it is told");
-    let fields: usize = server.command(&["HLEN", "test:{invalidations}"]).await;
+    let fields: usize = server.command(&["HLEN", "{test:invalidations}"]).await;
     assert!(fields < MOST_TAGS / 2, "{fields}");
     let three = Node::join(&server).await;
     assert!(three.is_outdated(before, tag("another")));
