@@ -10,9 +10,7 @@ use app::infra::cache::{LoadFailed, Loaded, Policy, Source};
 use tokio::sync::{Barrier, oneshot};
 use tokio::task::JoinSet;
 
-use super::{
-    Bench, Failure, InFlight, Loading, Meter, crowd, fetch, found, get, settle, strings,
-};
+use super::{Bench, Failure, InFlight, Loading, Meter, crowd, fetch, found, get, settle, strings};
 
 #[tokio::test]
 async fn of_a_thousand_who_miss_at_the_same_time_one_loads_and_all_get_its_value() {
@@ -77,9 +75,13 @@ async fn a_first_caller_that_is_cancelled_fails_nobody_and_its_value_is_kept() {
     let (callers, loads) = crowd(&store, "key", 10, &Err(Failure::Own("unused"))).await;
     caller.abort();
     assert!(caller.await.unwrap_err().is_cancelled());
-    end.send(Ok(Loaded::new("a".to_owned()))).expect("the load goes on");
+    end.send(Ok(Loaded::new("a".to_owned())))
+        .expect("the load goes on");
     for caller in callers {
-        assert_eq!(caller.await.expect("returns").expect("no failure").as_str(), "a");
+        assert_eq!(
+            caller.await.expect("returns").expect("no failure").as_str(),
+            "a"
+        );
     }
     assert_eq!(loads.load(Ordering::Relaxed), 0);
     assert_eq!(get(&store, "key").await, Some(found("a", Source::L1)));
@@ -91,7 +93,8 @@ async fn a_load_that_nobody_waits_for_any_more_ends_and_is_kept() {
     let InFlight { caller, end } = InFlight::begin(&store, "key", &Policy::new()).await;
     caller.abort();
     assert!(caller.await.unwrap_err().is_cancelled());
-    end.send(Ok(Loaded::new("a".to_owned()))).expect("the load goes on");
+    end.send(Ok(Loaded::new("a".to_owned())))
+        .expect("the load goes on");
     settle().await;
     assert_eq!(get(&store, "key").await, Some(found("a", Source::L1)));
 }
@@ -107,7 +110,10 @@ async fn a_caller_that_gives_up_fails_nobody() {
     let first = first.land(Ok(Loaded::new("a".to_owned()))).await;
     assert_eq!(first.expect("loads").as_str(), "a");
     for caller in callers {
-        assert_eq!(caller.await.expect("returns").expect("no failure").as_str(), "a");
+        assert_eq!(
+            caller.await.expect("returns").expect("no failure").as_str(),
+            "a"
+        );
     }
 }
 
@@ -198,7 +204,10 @@ async fn what_is_for_one_caller_reaches_nobody_else() {
     let mine = first.land(Ok(Loaded::not_kept("mine".to_owned()))).await;
     assert_eq!(mine.expect("loads").as_str(), "mine");
     for caller in callers {
-        assert_eq!(caller.await.expect("returns").expect("loads").as_str(), "own");
+        assert_eq!(
+            caller.await.expect("returns").expect("loads").as_str(),
+            "own"
+        );
     }
     assert_eq!(loads.load(Ordering::Relaxed), 10);
     assert_eq!(get(&store, "key").await, None);

@@ -72,10 +72,7 @@ async fn handles_of_one_namespace_see_the_same_values() {
     fetch(&store.clone(), "key", "a").await;
     assert_eq!(fetch(&store, "key", "b").await, found("a", Source::L1));
     let twin = strings(&store).clone();
-    assert_eq!(
-        twin.get("key").await.expect("it is kept").as_str(),
-        "a"
-    );
+    assert_eq!(twin.get("key").await.expect("it is kept").as_str(), "a");
 }
 
 #[test]
@@ -90,10 +87,14 @@ fn a_namespace_holds_values_of_one_type() {
 async fn a_value_that_is_set_replaces_what_was_there() {
     let store = Bench::new().in_memory();
     fetch(&store, "key", "a").await;
-    let set = strings(&store).set("key", &Policy::new(), "b".to_owned()).await;
+    let set = strings(&store)
+        .set("key", &Policy::new(), "b".to_owned())
+        .await;
     assert_eq!(set.as_str(), "b");
     assert_eq!(get(&store, "key").await, Some(found("b", Source::L1)));
-    strings(&store).set("key", &Policy::new(), "c".to_owned()).await;
+    strings(&store)
+        .set("key", &Policy::new(), "c".to_owned())
+        .await;
     assert_eq!(fetch(&store, "key", "d").await, found("c", Source::L1));
 }
 
@@ -107,7 +108,10 @@ async fn an_invalidated_key_is_loaded_anew_and_no_other() {
     assert_eq!(fetch(&store, "key", "c").await, found("c", Source::Loader));
     assert_eq!(fetch(&store, "other", "-").await, found("b", Source::L1));
     store.invalidate_key("strings:other").await;
-    assert_eq!(fetch(&store, "other", "d").await, found("d", Source::Loader));
+    assert_eq!(
+        fetch(&store, "other", "d").await,
+        found("d", Source::Loader)
+    );
 }
 
 #[tokio::test]
@@ -137,7 +141,10 @@ async fn a_flush_drops_everything_at_once() {
     assert_eq!(get(&store, "key-7").await, None);
     assert!(numbers(&store).get("key").await.is_none());
     assert_eq!(meter.count("cache_invalidations_total{scope=\"all\"}"), 1);
-    assert_eq!(fetch(&store, "key-7", "b").await, found("b", Source::Loader));
+    assert_eq!(
+        fetch(&store, "key-7", "b").await,
+        found("b", Source::Loader)
+    );
 }
 
 #[tokio::test]

@@ -61,6 +61,8 @@ async fn what_comes_into_being_ends_it() {
     store.invalidate_tags(["call"]).await;
     assert_eq!(get(&store, "key").await, None);
     find_nothing(&store, &Policy::new()).await;
-    strings(&store).set("key", &Policy::new(), "b".to_owned()).await;
+    strings(&store)
+        .set("key", &Policy::new(), "b".to_owned())
+        .await;
     assert_eq!(get(&store, "key").await, Some(found("b", Source::L1)));
 }

@@ -120,7 +120,9 @@ async fn a_change_that_the_old_load_has_seen_costs_no_second_one() {
 async fn a_value_that_is_set_stays_although_an_older_one_is_still_being_loaded() {
     let store = Bench::new().in_memory();
     let reader = InFlight::begin(&store, "key", &policy()).await;
-    strings(&store).set("key", &policy(), "set".to_owned()).await;
+    strings(&store)
+        .set("key", &policy(), "set".to_owned())
+        .await;
     assert_eq!(get(&store, "key").await, Some(found("set", Source::L1)));
     let read = reader.land(Ok(old())).await.expect("loads");
     assert_eq!(read.as_str(), "old", "it asked before");

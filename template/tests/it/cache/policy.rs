@@ -56,7 +56,10 @@ async fn on_the_systems_clock_a_value_is_there_until_its_end_and_not_after_it() 
             let before = clock.now().timestamp_micros();
             let is_there = get(&store, key).await.is_some();
             let after = clock.now().timestamp_micros();
-            assert!(before < ends_at || !is_there, "{millis} ms: it outlives its end");
+            assert!(
+                before < ends_at || !is_there,
+                "{millis} ms: it outlives its end"
+            );
             if !is_there {
                 assert!(after >= ends_at, "{millis} ms: it is gone too early");
                 break;
@@ -127,7 +130,9 @@ async fn the_tags_of_the_call_and_of_the_loader_both_count() {
     let policy = Policy::new().tag("call").tag("another");
     for tag in ["call", "another", "loader"] {
         let loaded = Loaded::new("a".to_owned()).tag("loader");
-        load(&strings(&store), "key", &policy, Ok(loaded)).await.expect("loads");
+        load(&strings(&store), "key", &policy, Ok(loaded))
+            .await
+            .expect("loads");
         assert!(get(&store, "key").await.is_some());
         store.invalidate_tags([tag]).await;
         assert_eq!(get(&store, "key").await, None, "{tag}");

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use app::infra::cache::{LoadFailed, Loaded, Policy, Source, Store};
 
 use super::{
-    Bench, Failure, InFlight, Meter, SECOND, crowd, fetch_as, found, get, load, settle, strings, until,
+    Bench, Failure, InFlight, Meter, SECOND, crowd, fetch_as, found, get, load, settle, strings,
+    until,
 };
 
 /// Fresh for ten seconds, then stale for sixty.
@@ -51,7 +52,10 @@ async fn a_stale_value_is_answered_at_once_and_refreshed_once() {
     }
     assert_eq!(loads.load(Ordering::Relaxed), 0);
     assert_eq!(meter.count("cache_stale_served_total"), 101);
-    refresh.land(Ok(Loaded::new("b".to_owned()))).await.expect("stale");
+    refresh
+        .land(Ok(Loaded::new("b".to_owned())))
+        .await
+        .expect("stale");
     settle().await;
     assert_eq!(get(&store, "key").await, Some(found("b", Source::L1)));
     assert_eq!(meter.count("cache_loads_total{result=\"ok\"}"), 2);
@@ -90,7 +94,13 @@ async fn a_failing_refresh_keeps_the_stale_value_until_its_end_and_is_counted() 
         assert_eq!(failed, nth);
         bench.advance(2 * SECOND);
     }
-    let down = load(&strings(&store), "key", &policy(), Err(Failure::Own("down"))).await;
+    let down = load(
+        &strings(&store),
+        "key",
+        &policy(),
+        Err(Failure::Own("down")),
+    )
+    .await;
     assert_eq!(down.unwrap_err(), Failure::Own("down"), "its end has come");
 }
 
@@ -123,7 +133,10 @@ async fn a_refresh_that_panics_keeps_the_stale_value() {
     drop(begin_refresh(&store).await.end);
     settle().await;
     assert_eq!(get(&store, "key").await, Some(found("a", Source::Stale)));
-    assert_eq!(meter.count("cache_loads_total{result=\"refresh_error\"}"), 1);
+    assert_eq!(
+        meter.count("cache_loads_total{result=\"refresh_error\"}"),
+        1
+    );
     bench.advance(SECOND);
     refresh(&store, Ok(Loaded::new("b".to_owned()))).await;
     assert_eq!(get(&store, "key").await, Some(found("b", Source::L1)));
@@ -187,7 +200,10 @@ async fn who_finds_nothing_any_more_waits_for_the_refresh_on_its_way() {
     let refresh = begin_refresh(&store).await;
     bench.advance(60 * SECOND);
     let (callers, loads) = crowd(&store, "key", 5, &Err(Failure::Own("unused"))).await;
-    refresh.land(Ok(Loaded::new("b".to_owned()))).await.expect("stale");
+    refresh
+        .land(Ok(Loaded::new("b".to_owned())))
+        .await
+        .expect("stale");
     for caller in callers {
         let answer = caller.await.expect("returns").expect("loads");
         assert_eq!(answer.as_str(), "b");

@@ -4,9 +4,7 @@ use std::sync::atomic::Ordering;
 
 use app::infra::cache::{LoadFailed, Loaded, Policy, Source};
 
-use super::{
-    Bench, Failure, InFlight, Meter, crowd, fetch, found, get, load, strings,
-};
+use super::{Bench, Failure, InFlight, Meter, crowd, fetch, found, get, load, strings};
 
 #[tokio::test]
 async fn with_reading_off_every_value_is_made_anew_and_none_is_kept() {
@@ -37,7 +35,10 @@ async fn with_reading_off_nobody_waits_for_another() {
     let own = Ok(Loaded::new("own".to_owned()));
     let (callers, loads) = crowd(&store, "key", 10, &own).await;
     for caller in callers {
-        assert_eq!(caller.await.expect("returns").expect("loads").as_str(), "own");
+        assert_eq!(
+            caller.await.expect("returns").expect("loads").as_str(),
+            "own"
+        );
     }
     assert_eq!(loads.load(Ordering::Relaxed), 10);
     let slow = slow.land(Ok(Loaded::new("slow".to_owned()))).await;
@@ -80,6 +81,8 @@ async fn with_deleting_off_a_value_that_is_set_still_replaces_the_old_one() {
     bench.settings.delete_enabled = false;
     let store = bench.in_memory();
     fetch(&store, "key", "a").await;
-    strings(&store).set("key", &Policy::new(), "b".to_owned()).await;
+    strings(&store)
+        .set("key", &Policy::new(), "b".to_owned())
+        .await;
     assert_eq!(get(&store, "key").await, Some(found("b", Source::L1)));
 }

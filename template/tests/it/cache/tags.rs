@@ -62,7 +62,9 @@ async fn a_tag_reaches_every_namespace() {
 async fn a_tag_a_key_and_a_namespace_of_one_name_are_three_things() {
     let store = Bench::new().in_memory();
     keep(&store, "key", &[]).await;
-    store.invalidate_tags(["key", "strings", "strings:key"]).await;
+    store
+        .invalidate_tags(["key", "strings", "strings:key"])
+        .await;
     store.invalidate_key("key").await;
     store.invalidate_key("strings").await;
     assert!(is_kept(&store, "key").await);
@@ -77,7 +79,9 @@ async fn a_tag_outlives_the_expiry_of_what_carried_it() {
     keep(&store, "short", &["red"]).await;
     let policy = Policy::new().forever();
     let loaded = Loaded::new("a".to_owned()).tag("red");
-    load(&strings(&store), "long", &policy, Ok(loaded)).await.expect("loads");
+    load(&strings(&store), "long", &policy, Ok(loaded))
+        .await
+        .expect("loads");
     bench.advance(std::time::Duration::from_hours(1));
     for _ in 0..3 {
         store.sweep().await;
@@ -135,10 +139,7 @@ async fn sweeps_do_not_bring_back_what_was_invalidated() {
     }
     store.invalidate_tags(["blue"]).await;
     assert!(!is_kept(&store, "blue").await);
-    assert_eq!(
-        fetch(&store, "blue", "b").await,
-        found("b", Source::Loader)
-    );
+    assert_eq!(fetch(&store, "blue", "b").await, found("b", Source::Loader));
 }
 
 #[tokio::test]
