@@ -184,9 +184,17 @@ async fn the_node_that_invalidates_keeps_what_it_loads_next() {
 async fn a_hundred_thousand_keys_under_one_tag_are_gone_at_once_on_every_node() {
     let server = RedisServer::start().await;
     let [a, b, _] = fleet(&server.url()).await;
-    for n in 0..100_000 {
-        a.fetch(&format!("key-{n}"), "old").await;
+    let a = Arc::new(a);
+    let mut writers = JoinSet::new();
+    for first in (0..100_000).step_by(1000) {
+        let a = Arc::clone(&a);
+        writers.spawn(async move {
+            for n in first..first + 1000 {
+                a.fetch(&format!("key-{n}"), "old").await;
+            }
+        });
     }
+    writers.join_all().await;
     a.store.invalidate_tags(["tag"]).await;
     b.fetch_until("key-7", "new").await;
     for n in (0..100_000).step_by(997) {
