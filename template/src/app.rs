@@ -10,7 +10,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::component::{Component, Health, Probe, Route, Routes, Samples, Task};
 use crate::http::problem::Presentation;
-use crate::http::{Listeners, ServerSettings};
+use crate::http::{Front, Listeners, ServerSettings};
 use crate::platform::Platform;
 use crate::telemetry::Exporter;
 use crate::{handlers, http, infra, telemetry};
@@ -70,7 +70,7 @@ fn stores(platform: &Platform) -> Component {
 /// The assembled service.
 pub struct App {
     platform: Platform,
-    public: Router,
+    public: Front,
     operator: Router,
     routes: Vec<Route>,
     document: OpenApi,
@@ -112,14 +112,14 @@ impl App {
         let (pages, mut routes) = pages.into_parts();
         routes.extend(documented_routes(&document));
         routes.sort();
-        let public = pages.merge(api).merge(viewer);
+        let public = http::around(
+            pages.merge(api).merge(viewer),
+            &platform.settings.server,
+            presentation,
+            platform.tasks.clone(),
+        );
         Self {
-            public: http::around(
-                public,
-                &platform.settings.server,
-                presentation,
-                platform.tasks.clone(),
-            ),
+            public: Front::new(platform.pages.clone(), public, platform.clock.clone()),
             operator: operator.into_parts().0,
             platform,
             routes,

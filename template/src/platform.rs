@@ -7,6 +7,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::domain::clock::Clock;
 use crate::domain::events::Events;
+use crate::http::page_cache::PageCache;
 use crate::infra::cache::Store;
 use crate::infra::db::Database;
 use crate::settings::Settings;
@@ -16,6 +17,7 @@ pub struct Platform {
     pub settings: Settings,
     pub database: Database,
     pub cache: Store,
+    pub pages: PageCache,
     pub events: Events,
     pub clock: Clock,
     /// Ends serving.
@@ -53,6 +55,7 @@ impl Platform {
         Self {
             settings,
             database,
+            pages: PageCache::new(&cache, clock.clone()),
             cache,
             events: Events::default(),
             clock,

@@ -1,27 +1,20 @@
 //! The layers every request passes on its way to a handler, in one place and in order.
 
 use std::any::Any;
-use std::net::SocketAddr;
 use std::panic::resume_unwind;
-use std::time::Instant;
 
 use axum::Router;
-use axum::body::HttpBody;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, MatchedPath, Request, State};
-use axum::http::header::USER_AGENT;
-use axum::http::{HeaderValue, StatusCode};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use metrics::{Gauge, counter, gauge, histogram};
 use tokio_util::task::TaskTracker;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::{RequestBodyDeadlineLayer, TimeoutLayer};
 use tracing::Instrument;
 
-use super::page_cache;
 use super::problem::{self, Kind, Presentation, Problem};
-use super::request_id::{self, RequestId};
 use super::server::ServerSettings;
 
 /// Wraps the public routes. The first layer is the outermost.
@@ -33,10 +26,8 @@ pub fn around(
 ) -> Router {
     let max_body = usize::try_from(settings.max_body.as_u64()).unwrap_or(usize::MAX);
     let layers = ServiceBuilder::new()
-        // First, because the log line and the problem both name the request.
-        .layer(from_fn(request_id::assign))
-        // Around everything that can change the status it reports.
-        .layer(from_fn(observe))
+        // First, so that it speaks for every answer.
+        .layer(from_fn(name_route))
         // Around every source of errors below.
         .layer(from_fn_with_state(presentation, problem::respond))
         // A panic ends its own request only.
@@ -73,93 +64,13 @@ async fn finish_writes(
         .unwrap_or_else(|panic| resume_unwind(panic.into_panic()))
 }
 
-/// One log line and the request metrics, when the answer is ready.
-async fn observe(request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let method = method_label(&request);
-    let route = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map_or("unmatched", MatchedPath::as_str)
-        .to_owned();
-    let path = request.uri().path().to_owned();
-    let client = request
-        .extensions()
-        .get::<ConnectInfo<SocketAddr>>()
-        .map(|info| info.0.ip().to_string());
-    let user_agent = text(request.headers().get(USER_AGENT)).to_owned();
-    let id = request
-        .extensions()
-        .get::<RequestId>()
-        .map_or("", RequestId::as_str)
-        .to_owned();
-
-    let in_flight = InFlight::enter();
-    let span = tracing::info_span!("request", request_id = id);
-    let response = next.run(request).instrument(span.clone()).await;
-    drop(in_flight);
-
-    let duration = started.elapsed();
-    let status = response.status().as_u16();
-    let labels = [
-        ("method", method.to_owned()),
-        ("route", route.clone()),
-        ("status", status.to_string()),
-    ];
-    counter!("http_requests_total", &labels).increment(1);
-    histogram!("http_request_duration_seconds", &labels).record(duration);
-    span.in_scope(|| {
-        tracing::info!(
-            method,
-            route,
-            path,
-            status,
-            duration_ms = duration.as_secs_f64() * 1000.0,
-            bytes = response.body().size_hint().exact(),
-            cache = text(response.headers().get(page_cache::STATUS_HEADER)),
-            client,
-            user_agent,
-            "request"
-        );
-    });
+/// Tells [`super::Front`], which logs and counts, by which route the request was answered.
+async fn name_route(route: Option<MatchedPath>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    if let Some(route) = route {
+        response.extensions_mut().insert(route);
+    }
     response
-}
-
-/// Counts a request until it is dropped, which happens in the middle when the client goes away.
-struct InFlight(Gauge);
-
-impl InFlight {
-    fn enter() -> Self {
-        let gauge = gauge!("http_requests_in_flight");
-        gauge.increment(1);
-        Self(gauge)
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.decrement(1);
-    }
-}
-
-/// A label must be bounded: any word can be a method.
-fn method_label(request: &Request) -> &'static str {
-    match request.method().as_str() {
-        "GET" => "GET",
-        "HEAD" => "HEAD",
-        "POST" => "POST",
-        "PUT" => "PUT",
-        "PATCH" => "PATCH",
-        "DELETE" => "DELETE",
-        "OPTIONS" => "OPTIONS",
-        _ => "OTHER",
-    }
-}
-
-fn text(value: Option<&HeaderValue>) -> &str {
-    value
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default()
 }
 
 #[expect(

@@ -1,16 +1,20 @@
-//! What every handler shares: the server, the layers around the routes, problems, extractors, the page cache.
+//! What every handler shares: the server, the front with the pages in memory, the layers around the routes, problems,
+//! extractors, the page cache.
 
 pub mod accept;
 pub mod extract;
+mod front;
 mod healthcheck;
 mod middleware;
 pub mod page_cache;
 pub mod problem;
 mod request_id;
+mod security;
 mod server;
 
+pub use front::Front;
 pub use healthcheck::healthcheck;
 pub use middleware::around;
 pub use problem::{FieldError, Kind, Problem};
 pub use request_id::RequestId;
-pub use server::{Listeners, OperatorSettings, ServerSettings, serve};
+pub use server::{Answer, Listeners, OperatorSettings, ServerSettings, serve};

@@ -1,58 +1,86 @@
-//! Whole pages out of the cache: rendered once, answered from memory or disk until something in them changes.
+//! Whole pages out of the cache: rendered once, then answered from memory or the second tier until something in them
+//! changes.
+//!
+//! What is kept is the finished answer with its encodings. Whoever asks for a page that everybody may see gets that one;
+//! what a client asks of caches on the way (`Cache-Control: no-cache`) is not heard, or every visitor could have every
+//! page made anew. A page in memory is answered by [`super::Front`] before the request gets here.
 
-use axum::http::header::{
-    AGE, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LAST_MODIFIED,
-};
+mod conditions;
+mod encoding;
+mod page;
+mod policy;
+mod stored;
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::extract::MatchedPath;
+use axum::http::header::{AUTHORIZATION, CONTENT_RANGE, COOKIE, RANGE};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use metrics::histogram;
+use tokio::sync::Semaphore;
+use tokio::task::JoinError;
 
-use super::problem::Problem;
+pub use self::page::Page;
+pub use self::policy::CachePolicy;
+use self::stored::Refused;
+pub(super) use self::stored::{Asked, StoredPage};
+use super::problem::{Kind, Problem};
 use crate::domain::clock::Clock;
-use crate::infra::cache::{Cache, Loaded, Policy, Source, Store, Weigh};
+use crate::infra::cache::{Cache, Cached, Loaded, Source, Store};
 
-/// Says where a page came from: `HIT-L1` memory, `HIT-L2` disk, `MISS` rendered, `BYPASS` not cached at all.
+/// Says where a page came from.
 pub const STATUS_HEADER: HeaderName = HeaderName::from_static("x-cache-status");
 
-/// Browsers keep a page but ask every time whether it is still the same, so a change shows at once.
-const REVALIDATE: HeaderValue = HeaderValue::from_static("public, max-age=0, must-revalidate");
-
-/// A finished page.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Page {
-    content_type: String,
-    body: Bytes,
-    etag: String,
+/// Where a page came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CacheStatus {
+    /// Memory.
+    HitL1,
+    /// Disk or Redis.
+    HitL2,
+    /// One of both; a new one is on its way.
+    Stale,
+    /// It was made for this request, or one at the same time.
+    Miss,
+    /// It was made for this client alone.
+    Bypass,
 }
 
-impl Page {
-    #[must_use]
-    pub fn html(body: String) -> Self {
-        Self::new("text/html; charset=utf-8", body)
-    }
-
-    #[must_use]
-    pub fn new(content_type: &str, body: impl Into<Bytes>) -> Self {
-        let body = body.into();
-        let etag = format!("\"{:016x}\"", fingerprint(&body));
-        Self {
-            content_type: content_type.to_owned(),
-            body,
-            etag,
+impl CacheStatus {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::HitL1 => "HIT-L1",
+            Self::HitL2 => "HIT-L2",
+            Self::Stale => "STALE",
+            Self::Miss => "MISS",
+            Self::Bypass => "BYPASS",
         }
     }
 }
 
-impl Weigh for Page {}
+impl From<Source> for CacheStatus {
+    fn from(source: Source) -> Self {
+        match source {
+            Source::L1 => Self::HitL1,
+            Source::L2 => Self::HitL2,
+            Source::Stale => Self::Stale,
+            Source::Loader => Self::Miss,
+        }
+    }
+}
 
 /// Renders pages through the cache. A cheap handle.
 #[derive(Clone)]
 pub struct PageCache {
-    pages: Cache<Page>,
+    pages: Cache<StoredPage>,
     clock: Clock,
+    /// Encoding is work for one core at most: the others answer requests.
+    encoder: Arc<Semaphore>,
 }
 
 impl PageCache {
@@ -61,114 +89,147 @@ impl PageCache {
         Self {
             pages: store.namespace("pages"),
             clock,
+            encoder: Arc::new(Semaphore::new(1)),
         }
     }
 
-    /// Answers `request` with the page of `key`, calling `render` if no tier has it. The tags that `render` puts on
-    /// the page say what has to change for it to be rendered anew.
+    /// Answers `request` with the page at `address`, calling `render` if no tier has it. The tags of the page say what
+    /// has to change for it to be rendered anew.
     ///
-    /// A request that carries credentials is rendered for itself alone.
+    /// `address` is the path and query by which the page is known to everybody: with the parameters that count, always in
+    /// the same order. A request that shows credentials (`Authorization`, any cookie) gets a page for itself alone, unless
+    /// `policy` says what the page does with them.
     ///
     /// # Errors
-    /// Those of `render`; they are not cached.
+    /// Those of `render`, which are not kept, and what is wrong with the request.
     pub async fn render<F>(
         &self,
         request: &Parts,
-        key: &str,
+        address: &str,
+        policy: &CachePolicy,
         render: impl FnOnce() -> F + Send + 'static,
     ) -> Result<Response, Problem>
     where
-        F: Future<Output = Result<Loaded<Page>, Problem>> + Send + 'static,
+        F: Future<Output = Result<Page, Problem>> + Send + 'static,
     {
-        let now = self.clock.now();
-        if request.headers.contains_key(AUTHORIZATION) {
-            let page = render().await?.into_value();
-            let private = HeaderValue::from_static("private, no-store");
-            return Ok(answer(&request.headers, &page, "BYPASS", private, now, now));
-        }
-        let cached = self.pages.fetch(key, &Policy::new(), render).await?;
-        let status = match cached.source() {
-            Source::L1 => "HIT-L1",
-            Source::L2 => "HIT-L2",
-            Source::Stale => "STALE",
-            Source::Loader => "MISS",
+        let route = route(request);
+        let Some(key) = policy.key(address, &request.headers) else {
+            let page = timed(&route, render()).await?;
+            let page = StoredPage::private(page, &route, policy);
+            let now = self.clock.now().timestamp_micros();
+            return self
+                .respond(request, Box::new(page), CacheStatus::Bypass, now)
+                .await;
         };
-        let stored = DateTime::from_timestamp_micros(cached.stored_at()).unwrap_or(now);
-        Ok(answer(
-            &request.headers,
-            &cached,
-            status,
-            REVALIDATE,
-            stored,
-            now,
-        ))
-    }
-}
-
-fn answer(
-    request: &HeaderMap,
-    page: &Page,
-    status: &'static str,
-    cache_control: HeaderValue,
-    stored: DateTime<Utc>,
-    now: DateTime<Utc>,
-) -> Response {
-    let mut headers = HeaderMap::with_capacity(6);
-    let age = (now - stored).num_seconds().max(0);
-    headers.insert(STATUS_HEADER, HeaderValue::from_static(status));
-    headers.insert(AGE, HeaderValue::from(age));
-    headers.insert(CACHE_CONTROL, cache_control);
-    // Both are made here, of plain ASCII.
-    if let Ok(etag) = HeaderValue::from_str(&page.etag) {
-        headers.insert(ETAG, etag);
-    }
-    let modified = stored.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
-    if let Ok(modified) = HeaderValue::from_str(&modified) {
-        headers.insert(LAST_MODIFIED, modified);
-    }
-    if matches_etag(request, &page.etag) {
-        return (StatusCode::NOT_MODIFIED, headers).into_response();
-    }
-    if let Ok(content_type) = HeaderValue::from_str(&page.content_type) {
-        headers.insert(CONTENT_TYPE, content_type);
-    }
-    (headers, page.body.clone()).into_response()
-}
-
-/// `If-None-Match` compares weakly (RFC 9110, section 13.1.2).
-fn matches_etag(request: &HeaderMap, etag: &str) -> bool {
-    request
-        .get_all(IF_NONE_MATCH)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
-}
-
-fn fingerprint(body: &[u8]) -> u64 {
-    use std::hash::{DefaultHasher, Hash, Hasher};
-    let mut hasher = DefaultHasher::new();
-    body.hash(&mut hasher);
-    hasher.finish()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_etag_matches_alone_in_a_list_weakly_or_by_star() {
-        let matches = |header: &str| {
-            matches_etag(
-                &HeaderMap::from_iter([(IF_NONE_MATCH, header.parse().unwrap())]),
-                "\"a\"",
-            )
+        let policy = *policy;
+        let load = move || async move {
+            let page = timed(&route, render()).await?;
+            Ok::<_, Problem>(loaded(page, &route, &policy))
         };
-        for header in ["\"a\"", "W/\"a\"", "\"x\", \"a\"", "*"] {
-            assert!(matches(header), "{header}");
+        let cached = self.pages.fetch(&key, &policy.lifetime(), load).await?;
+        if !cached.is_shared() {
+            let stored_at = cached.stored_at();
+            return self
+                .respond(request, cached, CacheStatus::Bypass, stored_at)
+                .await;
         }
-        assert!(!matches("\"b\""));
-        assert!(!matches("a"));
+        self.encode_if_wanted(&cached, &request.headers);
+        let (status, stored_at) = (cached.source().into(), cached.stored_at());
+        self.respond(request, cached, status, stored_at).await
     }
+
+    /// The page in memory that answers `request` as it is.
+    pub(super) fn in_memory<B>(&self, request: &Request<B>) -> Option<Cached<StoredPage>> {
+        let headers = request.headers();
+        let is_plain = matches!(*request.method(), Method::GET | Method::HEAD)
+            && !headers.contains_key(AUTHORIZATION)
+            && !headers.contains_key(RANGE);
+        if !is_plain {
+            return None;
+        }
+        let address = request.uri().path_and_query()?.as_str();
+        let page = self.pages.get_fresh(address)?;
+        let may_have_it = page.is_cookie_blind() || !headers.contains_key(COOKIE);
+        may_have_it.then_some(page)
+    }
+
+    /// Encodes a page in the background if it is time for that.
+    pub(super) fn encode_if_wanted(&self, page: &Cached<StoredPage>, request: &HeaderMap) {
+        if !page.wants_encoding_now() && !page.wants_encoding_for(request) {
+            return;
+        }
+        let (pages, page) = (self.pages.clone(), page.clone());
+        tokio::spawn(self.encode(move || {
+            let encoded = page.encoded();
+            pages.replace(&page, encoded);
+        }));
+    }
+
+    /// Does `work` beside the threads that answer requests, one piece after the other.
+    fn encode<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> impl Future<Output = Result<T, JoinError>> + Send + 'static {
+        let encoder = Arc::clone(&self.encoder);
+        async move {
+            // Nobody closes it.
+            let _turn = encoder.acquire_owned().await;
+            tokio::task::spawn_blocking(work).await
+        }
+    }
+
+    async fn respond(
+        &self,
+        request: &Parts,
+        page: impl Deref<Target = StoredPage> + Send + 'static,
+        status: CacheStatus,
+        stored_at: i64,
+    ) -> Result<Response, Problem> {
+        let asked = Asked {
+            method: &request.method,
+            headers: &request.headers,
+            now: self.clock.now().timestamp_micros(),
+        };
+        let answer = match page.answer(asked, status, stored_at) {
+            Err(Refused::Encoding) if page.may_be_encoded() => {
+                let page = self.encode(move || page.encoded()).await;
+                let page = page.map_err(|error| Problem::new(Kind::Internal).cause(error))?;
+                page.answer(asked, status, stored_at)
+            }
+            answer => answer,
+        };
+        match answer {
+            Ok(response) => Ok(response.map(Body::new)),
+            Err(Refused::Encoding) => Err(Problem::new(Kind::NotAcceptable)
+                .detail("The page has none of the encodings in Accept-Encoding.")),
+            Err(Refused::Range(length)) => {
+                let length = HeaderValue::from_str(&format!("bytes */{length}"));
+                let headers = length.map(|length| [(CONTENT_RANGE, length)]).ok();
+                Ok((headers, Problem::new(Kind::RangeNotSatisfiable)).into_response())
+            }
+        }
+    }
+}
+
+fn route(request: &Parts) -> String {
+    let route = request.extensions.get::<MatchedPath>();
+    route.map_or("unmatched", MatchedPath::as_str).to_owned()
+}
+
+async fn timed<F: Future>(route: &str, render: F) -> F::Output {
+    let started = Instant::now();
+    let page = render.await;
+    histogram!("page_render_duration_seconds", "page" => route.to_owned())
+        .record(started.elapsed());
+    page
+}
+
+fn loaded(mut page: Page, route: &str, policy: &CachePolicy) -> Loaded<StoredPage> {
+    let is_kept = page.kept && policy.keeps(page.status);
+    let tags = std::mem::take(&mut page.tags);
+    let page = StoredPage::new(page, route, policy);
+    if !is_kept || !page.is_shared() {
+        return Loaded::not_kept(page);
+    }
+    tags.iter().fold(Loaded::new(page), Loaded::tag)
 }

@@ -11,6 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::accept::{self, Form};
+use super::page_cache::STATUS_HEADER;
 use super::request_id::RequestId;
 use crate::domain::error::{Invalid, StoreError};
 use crate::infra::cache::LoadFailed;
@@ -27,6 +28,7 @@ pub enum Kind {
     PreconditionFailed,
     BodyTooLarge,
     UnsupportedMediaType,
+    RangeNotSatisfiable,
     Invalid,
     Internal,
     Unavailable,
@@ -34,7 +36,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Malformed,
         Self::NotFound,
         Self::MethodNotAllowed,
@@ -44,6 +46,7 @@ impl Kind {
         Self::PreconditionFailed,
         Self::BodyTooLarge,
         Self::UnsupportedMediaType,
+        Self::RangeNotSatisfiable,
         Self::Invalid,
         Self::Internal,
         Self::Unavailable,
@@ -89,6 +92,11 @@ impl Kind {
                 "unsupported-media-type",
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "Unsupported media type",
+            ),
+            Self::RangeNotSatisfiable => (
+                "range-not-satisfiable",
+                StatusCode::RANGE_NOT_SATISFIABLE,
+                "The range lies behind the end",
             ),
             Self::Invalid => (
                 "invalid",
@@ -320,8 +328,10 @@ pub(super) async fn respond(
     }
     let problem = match response.extensions_mut().remove::<Arc<Problem>>() {
         Some(problem) => problem,
-        // A handler's own report, such as that of /health.
-        None if is_json(response.headers()) => return response,
+        // A handler's own report, such as that of /health, and a page that was made to be kept.
+        None if is_json(response.headers()) || response.headers().contains_key(STATUS_HEADER) => {
+            return response;
+        }
         None => Arc::new(Problem::new(Kind::of_status(status))),
     };
     if status.is_server_error() {

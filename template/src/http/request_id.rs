@@ -1,10 +1,10 @@
 //! The name of one request, the same in its logs, its answer and the services it came through.
 
-use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue};
-use axum::middleware::Next;
-use axum::response::Response;
-use uuid::Uuid;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -18,6 +18,16 @@ impl RequestId {
         self.0.to_str().unwrap_or_default()
     }
 
+    pub(super) fn value(&self) -> HeaderValue {
+        self.0.clone()
+    }
+
+    /// A good id that came in is kept; without one the request gets its own.
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let sent = headers.get(HEADER).and_then(Self::from_client);
+        sent.unwrap_or_else(Self::generate)
+    }
+
     /// Anything else could forge log lines.
     fn from_client(value: &HeaderValue) -> Option<Self> {
         let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
@@ -25,23 +35,24 @@ impl RequestId {
         good.then(|| Self(value.clone()))
     }
 
+    /// The name of this process, random, and the number of the request. It is unique and no secret: who has seen one can
+    /// guess the next.
     fn generate() -> Self {
-        let id = Uuid::now_v7().to_string();
-        Self(HeaderValue::from_str(&id).unwrap_or_else(|_| HeaderValue::from_static("none")))
+        static PROCESS: LazyLock<u64> =
+            LazyLock::new(|| RandomState::new().build_hasher().finish());
+        static REQUESTS: AtomicU64 = AtomicU64::new(0);
+        let mut id = [0; 32];
+        push_hex(&mut id[..16], *PROCESS);
+        push_hex(&mut id[16..], REQUESTS.fetch_add(1, Ordering::Relaxed));
+        Self(HeaderValue::from_bytes(&id).unwrap_or_else(|_| HeaderValue::from_static("none")))
     }
 }
 
-/// Keeps a good id that came in, makes one otherwise, and sends it back.
-pub(super) async fn assign(mut request: Request, next: Next) -> Response {
-    let id = request
-        .headers()
-        .get(HEADER)
-        .and_then(RequestId::from_client);
-    let id = id.unwrap_or_else(RequestId::generate);
-    request.extensions_mut().insert(id.clone());
-    let mut response = next.run(request).await;
-    response.headers_mut().insert(HEADER, id.0);
-    response
+fn push_hex(digits: &mut [u8], mut number: u64) {
+    for digit in digits.iter_mut().rev() {
+        *digit = b"0123456789abcdef"[usize::try_from(number & 15).unwrap_or_default()];
+        number >>= 4;
+    }
 }
 
 #[cfg(test)]
@@ -57,5 +68,25 @@ mod tests {
         for bad in [&b""[..], b"a b", b"a\"b", b"\xff", &[b'a'; 129]] {
             assert!(!kept(bad));
         }
+    }
+
+    #[test]
+    fn every_request_without_an_id_gets_another() {
+        let ids: Vec<_> = (0..100).map(|_| RequestId::of(&HeaderMap::new())).collect();
+        for (n, id) in ids.iter().enumerate() {
+            let id = id.as_str();
+            assert!(
+                id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()),
+                "{id}"
+            );
+            assert!(ids[..n].iter().all(|other| other.as_str() != id));
+        }
+    }
+
+    #[test]
+    fn numbers_are_written_in_hexadecimal() {
+        let mut digits = [0; 16];
+        push_hex(&mut digits, 0x0123_4567_89ab_cdef);
+        assert_eq!(&digits, b"0123456789abcdef");
     }
 }

@@ -1,23 +1,26 @@
 //! The listeners: accepting connections within limits, and letting go of them in order.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use axum::Router;
-use axum::extract::ConnectInfo;
-use axum::extract::Request;
+use axum::body::{Body, HttpBody};
+use axum::http::Request;
+use axum::response::Response;
+use axum::{BoxError, Router};
+use bytes::Bytes;
 use bytesize::ByteSize;
 use hyper::body::Incoming;
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::{Deserialize, Serialize};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use validator::{Validate, ValidationError};
@@ -97,26 +100,49 @@ async fn bind(section: &str, address: SocketAddr) -> anyhow::Result<TcpListener>
     })
 }
 
-/// Serves `routes` on `listener` until `stop`, then lets the requests in flight finish, for at most
+/// What answers the requests of a listener.
+pub trait Answer: Clone + Send + 'static {
+    type Body: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static;
+
+    fn answer(
+        self,
+        client: SocketAddr,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<Self::Body>> + Send;
+}
+
+/// Routes without anything around them.
+impl Answer for Router {
+    type Body = Body;
+
+    async fn answer(self, _: SocketAddr, request: Request<Incoming>) -> Response {
+        let Ok(response) = self.oneshot(request).await;
+        response
+    }
+}
+
+/// Lets `service` answer on `listener` until `stop`, then lets the requests in flight finish, for at most
 /// `shutdown_grace`.
 pub async fn serve(
     listener: TcpListener,
-    routes: Router,
+    service: impl Answer,
     settings: ServerSettings,
     stop: CancellationToken,
 ) {
     let places = Arc::new(Semaphore::new(settings.max_connections as usize));
-    let connections = GracefulShutdown::new();
+    let protocol = protocol(&settings);
+    // Every connection holds a receiver until it is done.
+    let (stopping, _) = watch::channel(());
     let cut_off = CancellationToken::new();
     while let Some(accepted) = stop.run_until_cancelled(accept(&listener, &places)).await {
         match accepted {
             Ok((stream, client, place)) => {
                 let connection = serve_connection(
+                    &protocol,
                     stream,
                     client,
-                    routes.clone(),
-                    &settings,
-                    connections.watcher(),
+                    service.clone(),
+                    stopping.subscribe(),
                 );
                 let cut_off = cut_off.clone();
                 tokio::spawn(async move {
@@ -129,8 +155,9 @@ pub async fn serve(
     }
     // From here on a new connection is refused by the system.
     drop(listener);
-    let in_flight = connections.count();
-    if tokio::time::timeout(settings.shutdown_grace, connections.shutdown())
+    let in_flight = stopping.receiver_count();
+    stopping.send_replace(());
+    if tokio::time::timeout(settings.shutdown_grace, stopping.closed())
         .await
         .is_err()
     {
@@ -141,6 +168,17 @@ pub async fn serve(
         // Their handlers end with them, and let go of what they hold.
         cut_off.cancel();
     }
+}
+
+fn protocol(settings: &ServerSettings) -> http1::Builder {
+    let max_header_bytes =
+        usize::try_from(settings.max_header_bytes.as_u64()).unwrap_or(usize::MAX);
+    let mut protocol = http1::Builder::new();
+    protocol
+        .timer(TokioTimer::new())
+        .header_read_timeout(settings.read_header_timeout)
+        .max_buf_size(max_header_bytes);
+    protocol
 }
 
 /// A connection, taken only when there is a place for it; the others wait in the system's queue.
@@ -170,29 +208,30 @@ async fn pause_after(error: &io::Error) {
     }
 }
 
-fn serve_connection(
+/// Answers the requests of one connection; when `stopping` changes, the one that is being answered is the last.
+fn serve_connection<S: Answer>(
+    protocol: &http1::Builder,
     stream: TcpStream,
     client: SocketAddr,
-    routes: Router,
-    settings: &ServerSettings,
-    watcher: Watcher,
+    service: S,
+    mut stopping: watch::Receiver<()>,
 ) -> impl Future<Output = ()> + Send + 'static {
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(ConnectInfo(client));
-        routes.clone().oneshot(request)
+    let service = service_fn(move |request| {
+        let service = service.clone();
+        async move { Ok::<_, Infallible>(service.answer(client, request).await) }
     });
-    let max_header_bytes =
-        usize::try_from(settings.max_header_bytes.as_u64()).unwrap_or(usize::MAX);
-    let mut protocol = auto::Builder::new(TokioExecutor::new()).http1_only();
-    protocol
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(settings.read_header_timeout)
-        .max_buf_size(max_header_bytes);
-    let connection = protocol.serve_connection_with_upgrades(TokioIo::new(stream), service);
-    let connection = watcher.watch(connection.into_owned());
+    let connection = protocol.serve_connection(TokioIo::new(stream), service);
     async move {
-        if let Err(error) = connection.await {
+        let mut connection = pin!(connection.with_upgrades());
+        let ended = tokio::select! {
+            biased;
+            ended = connection.as_mut() => ended,
+            _ = stopping.changed() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
             tracing::debug!(%client, %error, "the connection ended early");
         }
     }

@@ -1,7 +1,8 @@
 //! Logs: text for people or JSON for machines, written by a thread of their own so that no request waits.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
@@ -13,8 +14,16 @@ use tracing_subscriber::fmt::time::ChronoUtc;
 use tracing_subscriber::util::SubscriberInitExt;
 use validator::{Validate, ValidationError};
 
+use super::request_log;
+
 /// Log files older than this many days are deleted.
 const KEPT_DAYS: usize = 14;
+
+/// Bytes that are written at once, at most.
+const GATHERED: usize = 64 * 1024;
+
+/// How long the log may be behind.
+const REST: Duration = Duration::from_millis(5);
 
 /// `[log]`
 #[derive(Clone, Debug, Deserialize, Serialize, Validate)]
@@ -76,7 +85,7 @@ pub fn init(settings: &LogSettings) -> anyhow::Result<LogGuard> {
         .with_env_filter(filter)
         .with_timer(ChronoUtc::rfc_3339())
         .with_ansi(colours)
-        .with_writer(writer);
+        .with_writer(writer.clone());
     let started = match settings.format {
         LogFormat::Text => builder.finish().try_init(),
         LogFormat::Json => builder
@@ -87,12 +96,13 @@ pub fn init(settings: &LogSettings) -> anyhow::Result<LogGuard> {
             .try_init(),
     };
     started.context("logging cannot start")?;
+    request_log::start(writer, settings.format, colours);
     Ok(LogGuard(guard))
 }
 
 fn writer(settings: &LogSettings) -> anyhow::Result<(NonBlocking, WorkerGuard)> {
     let Some(dir) = &settings.dir else {
-        return Ok(tracing_appender::non_blocking(io::stderr()));
+        return Ok(tracing_appender::non_blocking(Gathering::new(io::stderr())));
     };
     // The appender makes it too, but not before it has looked for old files in it.
     std::fs::create_dir_all(dir)
@@ -104,5 +114,28 @@ fn writer(settings: &LogSettings) -> anyhow::Result<(NonBlocking, WorkerGuard)> 
         .max_log_files(KEPT_DAYS)
         .build(dir)
         .with_context(|| format!("log.dir {} cannot be written", dir.display()))?;
-    Ok(tracing_appender::non_blocking(file))
+    Ok(tracing_appender::non_blocking(Gathering::new(file)))
+}
+
+/// Writes many lines at once. The log's thread flushes when there is nothing left to write, and then rests for a moment:
+/// nobody has to wake it for each of the lines that come meanwhile.
+struct Gathering<W: Write>(BufWriter<W>);
+
+impl<W: Write> Gathering<W> {
+    fn new(writer: W) -> Self {
+        Self(BufWriter::with_capacity(GATHERED, writer))
+    }
+}
+
+impl<W: Write> Write for Gathering<W> {
+    fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+        self.0.write(lines)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()?;
+        #[expect(clippy::disallowed_methods, reason = "the log has a thread of its own")]
+        std::thread::sleep(REST);
+        Ok(())
+    }
 }

@@ -83,6 +83,10 @@ fn describe() {
         "Time from the request's headers to the response's."
     );
     describe_gauge!("http_requests_in_flight", "Requests being answered now.");
+    describe_histogram!(
+        "page_render_duration_seconds",
+        "Time to make a page that no tier of the cache had, by route."
+    );
     describe_counter!("cache_hits_total", "Values found in the cache, by tier.");
     describe_counter!(
         "cache_misses_total",

@@ -1,11 +1,15 @@
-//! What the service tells about itself: logs and metrics.
+//! What the service tells about itself: logs, of requests and of everything else, and metrics.
 
 mod build;
 mod logs;
 mod metrics;
+mod request_log;
+mod request_metrics;
 
 pub use build::{BuildInfo, build_info};
 pub use logs::{LogFormat, LogGuard, LogSettings};
 pub use metrics::{Exporter, count_events};
+pub use request_log::RequestRecord;
+pub use request_metrics::{InFlight, RequestSeries};
 
 pub use self::logs::init as init_logs;

@@ -13,18 +13,21 @@ use crate::domain::articles::{
     Article, ArticleQuery, ArticleService, Cursor, Slice, Slug, Sort, Tag,
 };
 use crate::http::extract::{Path, Query};
-use crate::http::page_cache::{Page, PageCache};
+use crate::http::page_cache::{CachePolicy, Page, PageCache};
 use crate::http::{Kind, Problem};
 use crate::infra::articles::{LIST_TAG, article_tag};
-use crate::infra::cache::Loaded;
 use crate::platform::Platform;
+
+/// Nothing on these pages depends on who reads them.
+const LIST: CachePolicy = CachePolicy::new().ignoring_cookies();
+const ARTICLE: CachePolicy = CachePolicy::new().ignoring_cookies();
 
 /// Articles on one page of the list.
 const PER_PAGE: u8 = 20;
 
 #[must_use]
 pub fn component(articles: ArticleService, platform: &Platform) -> Component {
-    let pages = PageCache::new(&platform.cache, platform.clock.clone());
+    let pages = platform.pages.clone();
     let pages = Routes::new()
         .get("/", list)
         .get("/articles/{slug}", show)
@@ -69,7 +72,9 @@ async fn list(
         .map_err(no_such_page)?;
     let key = list_url(tag.as_ref(), after.as_ref());
     pages
-        .render(&request, &key, move || render_list(articles, tag, after))
+        .render(&request, &key, &LIST, move || {
+            render_list(articles, tag, after)
+        })
         .await
 }
 
@@ -80,7 +85,7 @@ async fn show(
 ) -> Result<Response, Problem> {
     let slug = Slug::parse(&slug).map_err(no_such_page)?;
     pages
-        .render(&request, &article_url(&slug), {
+        .render(&request, &article_url(&slug), &ARTICLE, {
             let slug = slug.clone();
             move || render_article(articles, slug)
         })
@@ -91,7 +96,7 @@ async fn render_list(
     articles: ArticleService,
     tag: Option<Tag>,
     after: Option<Slug>,
-) -> Result<Loaded<Page>, Problem> {
+) -> Result<Page, Problem> {
     let after = match after {
         Some(slug) => Some(place_of(&articles, tag.as_ref(), &slug).await?),
         None => None,
@@ -111,9 +116,9 @@ async fn render_list(
         .map_err(cannot_render)?;
     if slice.items.is_empty() {
         // The page of a new service; it goes with the first article, whoever adds it.
-        return Ok(Loaded::not_kept(Page::html(page)));
+        return Ok(Page::html(page).not_kept());
     }
-    Ok(Loaded::new(Page::html(page)).tag(LIST_TAG))
+    Ok(Page::html(page).tag(LIST_TAG))
 }
 
 /// Where the list goes on after an article that is on it.
@@ -129,10 +134,10 @@ async fn place_of(
     Ok(Cursor::of(&article, Sort::Newest))
 }
 
-async fn render_article(articles: ArticleService, slug: Slug) -> Result<Loaded<Page>, Problem> {
+async fn render_article(articles: ArticleService, slug: Slug) -> Result<Page, Problem> {
     let article = articles.get_published(&slug).await?;
     let page = ArticlePage::new(&article).render().map_err(cannot_render)?;
-    Ok(Loaded::new(Page::html(page)).tag(article_tag(article.id)))
+    Ok(Page::html(page).tag(article_tag(article.id)))
 }
 
 fn no_such_page(_: crate::domain::error::Invalid) -> Problem {

@@ -1,0 +1,80 @@
+//! The request metrics: a counter and a histogram for each method, route and status, looked up once and then held.
+
+use std::collections::HashMap;
+use std::sync::{LazyLock, PoisonError, RwLock};
+use std::time::Duration;
+
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+
+/// Routes are few, so every series stays.
+static SERIES: LazyLock<RwLock<HashMap<String, Vec<Labelled>>>> = LazyLock::new(RwLock::default);
+
+struct Labelled {
+    method: &'static str,
+    status: u16,
+    series: RequestSeries,
+}
+
+/// What is counted of the requests with one method, route and status.
+#[derive(Clone, Debug)]
+pub struct RequestSeries {
+    total: Counter,
+    duration: Histogram,
+}
+
+impl RequestSeries {
+    /// `route` is a template, never a path: a series stays for good.
+    #[must_use]
+    pub fn of(method: &'static str, route: &str, status: u16) -> Self {
+        let find = |labelled: &&Labelled| labelled.method == method && labelled.status == status;
+        let known = SERIES.read().unwrap_or_else(PoisonError::into_inner);
+        let found = known.get(route).and_then(|all| all.iter().find(find));
+        if let Some(labelled) = found {
+            return labelled.series.clone();
+        }
+        drop(known);
+        let series = Self::register(method, route, status);
+        let mut known = SERIES.write().unwrap_or_else(PoisonError::into_inner);
+        known.entry(route.to_owned()).or_default().push(Labelled {
+            method,
+            status,
+            series: series.clone(),
+        });
+        series
+    }
+
+    fn register(method: &'static str, route: &str, status: u16) -> Self {
+        let labels = [
+            ("method", method.to_owned()),
+            ("route", route.to_owned()),
+            ("status", status.to_string()),
+        ];
+        Self {
+            total: counter!("http_requests_total", &labels),
+            duration: histogram!("http_request_duration_seconds", &labels),
+        }
+    }
+
+    pub fn record(&self, duration: Duration) {
+        self.total.increment(1);
+        self.duration.record(duration);
+    }
+}
+
+/// Counts a request until it is dropped, which happens in the middle when the client goes away.
+pub struct InFlight(Gauge);
+
+impl InFlight {
+    #[must_use]
+    pub fn enter() -> Self {
+        let gauge = gauge!("http_requests_in_flight");
+        gauge.increment(1);
+        Self(gauge)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.decrement(1);
+    }
+}
