@@ -12,7 +12,6 @@ use crate::component::{Component, Health, Probe, Route, Routes, Samples, Task};
 use crate::http::problem::Presentation;
 use crate::http::{Front, Listeners, ServerSettings};
 use crate::platform::Platform;
-use crate::telemetry::Exporter;
 use crate::{handlers, http, infra, telemetry};
 
 /// How long background tasks and writes may take to end.
@@ -25,11 +24,11 @@ const CLOSE_GRACE: Duration = Duration::from_secs(5);
 const OPERATOR_GRACE: Duration = Duration::from_secs(1);
 
 /// What this service consists of.
-fn components(platform: &Platform, exporter: Exporter) -> Vec<Component> {
+fn components(platform: &Platform) -> Vec<Component> {
     let articles = infra::articles::service(platform);
     vec![
         stores(platform),
-        handlers::operator::component(exporter, platform),
+        handlers::operator::component(platform),
         handlers::articles::component(articles.clone()), //~{% if frontend == "pages" %}
         crate::features::pages::component(),
         crate::features::pages::articles::component(articles.clone(), platform), //~{% endif %}
@@ -80,7 +79,7 @@ pub struct App {
 
 impl App {
     #[must_use]
-    pub fn new(platform: Platform, exporter: Exporter) -> Self {
+    pub fn new(platform: Platform) -> Self {
         let mut api = OpenApiRouter::new();
         let (mut pages, mut operator) = (Routes::new(), Routes::new());
         let (mut probes, mut tasks, mut samples) = (Vec::new(), Vec::new(), Vec::new());
@@ -88,7 +87,7 @@ impl App {
             page: None,
             development: platform.settings.environment.is_development(),
         };
-        for component in components(&platform, exporter) {
+        for component in components(&platform) {
             tracing::debug!(component = component.name, "assembled");
             api = api.merge(component.api);
             pages = pages.merge(component.pages);

@@ -16,7 +16,6 @@ use app::http::Listeners;
 use app::infra::db::Database;
 use app::platform::Platform;
 use app::settings::{self, Settings};
-use app::telemetry::Exporter;
 use axum::body::Body;
 use axum::http::Request;
 use chrono::DateTime;
@@ -300,7 +299,7 @@ async fn assemble(settings: Settings, clock: Clock) -> (App, Listeners, Handles)
         .expect("a database");
     let database = platform.database.clone();
     let events = platform.events.subscribe();
-    let app = App::new(platform, Exporter::install().expect("metrics"));
+    let app = App::new(platform);
     let handles = Handles {
         public: listeners.public.local_addr().expect("an address"),
         operator: listeners.operator.local_addr().expect("an address"),
