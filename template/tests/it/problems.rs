@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::pending;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -126,8 +127,9 @@ async fn a_write_goes_to_its_end_without_its_client() {
 
 fn broken() -> Router {
     let panics = async || -> Problem { panic!("the secret of {}", 42) };
-    let fails = async || Problem::from(StoreError::Failed("the secret of 42".into()));
-    let unavailable = async || Problem::from(StoreError::Unavailable("the secret of 42".into()));
+    let secret = || Arc::new(io::Error::other("the secret of 42"));
+    let fails = async move || Problem::from(StoreError::Failed(secret()));
+    let unavailable = async move || Problem::from(StoreError::Unavailable(secret()));
     Router::new()
         .route("/panics", get(panics))
         .route("/fails", get(fails))
