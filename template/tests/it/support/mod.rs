@@ -83,6 +83,8 @@ impl Home {
             ("APP__DATABASE__MAX_CONNECTIONS", "5"),
             ("APP__CACHE__DIR", &cache_dir),
             ("APP__CACHE__L1_CAPACITY", "16MiB"),
+            // What is in the cache is what the test has asked for.
+            ("APP__CACHE__WARMUP_ENABLED", "false"),
         ];
         let variables: BTreeMap<String, String> = own
             .iter()
