@@ -15,6 +15,10 @@ use crate::settings::{limited, some_time};
 /// `[cache]`
 #[derive(Clone, Debug, Deserialize, Serialize, Validate)]
 #[serde(deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own in the file"
+)]
 pub struct CacheSettings {
     /// How long an entry stays in memory before the second tier is asked again.
     #[serde(with = "humantime_serde")]

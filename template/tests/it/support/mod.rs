@@ -2,6 +2,7 @@
 
 mod client;
 mod database;
+mod log;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -26,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::client::{Answer, send};
 pub use self::database::TestDatabase;
+pub use self::log::Log;
 
 /// A running application. It is stopped and its data is deleted when it is dropped.
 pub struct TestApp {
@@ -138,6 +140,13 @@ impl TestApp {
     pub async fn restart(self) -> Self {
         self.instance.stop().await;
         Self::start_in(self.home, self.settings, self.clock).await
+    }
+
+    /// The same with other settings.
+    pub async fn restart_with(self, overrides: &[(&str, &str)]) -> Self {
+        self.instance.stop().await;
+        let settings = self.home.settings(overrides);
+        Self::start_in(self.home, settings, self.clock).await
     }
 
     /// Ends without closing anything and starts again on the same database and cache folder.
