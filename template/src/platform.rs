@@ -1,4 +1,4 @@
-//! The handles everything else is built from, made once at the start and spent in `app.rs`.
+//! The handles everything else is built from, made once at the start and spent in `app.rs`.{% capture body %}
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -37,8 +37,7 @@ impl Platform {
     pub async fn connect(settings: Settings, clock: Clock) -> anyhow::Result<Self> {
         let metrics = Exporter::install()?;
         let database = connect(&settings).await?;
-        let origin = origin(&settings);
-        let cache = Store::open(settings.cache.clone(), &origin, clock.clone());
+        let cache = open_cache(&settings, &clock);
         Ok(Self::assemble(settings, metrics, database, cache, clock))
     }
 
@@ -96,9 +95,17 @@ async fn connect(settings: &Settings) -> anyhow::Result<Database> {
     Ok(database)
 }
 
+fn open_cache(settings: &Settings, clock: &Clock) -> Store {
+    let (origin, clock, cache) = (origin(settings), clock.clone(), settings.cache.clone()); //~{% if features contains "redis" %}
+    if let Some(url) = &settings.redis.url {
+        return Store::shared(cache, &settings.redis, url, &origin, clock);
+    } //~{% endif %}
+    Store::open(cache, &origin, clock)
+}
+
 /// What cached pages were made by and made of: this build and this database.
 fn origin(settings: &Settings) -> String {
     let mut database = DefaultHasher::new();
     settings.database.url.expose().hash(&mut database);
     format!("{}-{:016x}", build_info().fingerprint, database.finish())
-}
+} //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

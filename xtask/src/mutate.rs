@@ -57,15 +57,20 @@ fn first_problem(source: &Path, profiles: &[Profile]) -> Option<String> {
         Ok(problems) if !problems.is_empty() => return problems.into_iter().next(),
         Ok(_) => {}
     }
-    profiles.iter().find_map(|profile| {
-        let problems =
-            problems_of(source, profile).unwrap_or_else(|error| vec![format!("{error:#}")]);
-        let first = problems.into_iter().next()?;
-        Some(format!("{}: {first}", profile.name))
-    })
+    let first_with = |proof: Proof| {
+        profiles.iter().find_map(|profile| {
+            let problems = problems_of(source, profile, proof)
+                .unwrap_or_else(|error| vec![format!("{error:#}")]);
+            let first = problems.into_iter().next()?;
+            Some(format!("{}: {first}", profile.name))
+        })
+    };
+    first_with(proof::of_files).or_else(|| first_with(proof::of_project))
 }
 
-fn problems_of(source: &Path, profile: &Profile) -> Result<Vec<String>> {
+type Proof = fn(&Path, &Path, &Profile) -> Result<Vec<String>>;
+
+fn problems_of(source: &Path, profile: &Profile, proof: Proof) -> Result<Vec<String>> {
     let into = TempDir::new().context("cannot create a temporary folder")?;
     let request = Request {
         source,
@@ -74,7 +79,7 @@ fn problems_of(source: &Path, profile: &Profile) -> Result<Vec<String>> {
         answers: &profile.answers,
     };
     let project = generate::project(&Tool::Library, request)?;
-    proof::of_project(source, &project, profile)
+    proof(source, &project, profile)
 }
 
 fn mutations(source: &Path) -> Result<Vec<Mutation>> {

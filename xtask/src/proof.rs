@@ -146,6 +146,15 @@ fn marker_problems(config: &Config, text: &str) -> Vec<String> {
 
 /// What is wrong with a project rendered from `source` for `profile`.
 pub fn of_project(source: &Path, project: &Path, profile: &Profile) -> Result<Vec<String>> {
+    let mut problems = of_files(source, project, profile)?;
+    if problems.is_empty() {
+        problems.extend(format_problem(project)?);
+    }
+    Ok(problems)
+}
+
+/// The same but for the format of the code, which takes longer to look at than all the rest.
+pub fn of_files(source: &Path, project: &Path, profile: &Profile) -> Result<Vec<String>> {
     let mut problems = Vec::new();
     problems.extend(snapshot_difference(source, project, profile)?);
     for folder in repo::empty_folders_below(project)? {
@@ -154,21 +163,22 @@ pub fn of_project(source: &Path, project: &Path, profile: &Profile) -> Result<Ve
     problems.extend(file_problems(source, project)?);
     problems.extend(orphans(project)?);
     problems.extend(record_problems(&Config::read(source)?, project, profile)?);
-    if problems.is_empty() {
-        let formatted = process::cargo()
-            .args(["fmt", "--check"])
-            .current_dir(project)
-            .output()
-            .context("cannot run cargo fmt")?;
-        if !formatted.status.success() {
-            problems.push(format!(
-                "the output is not formatted:\n{}{}",
-                String::from_utf8_lossy(&formatted.stdout),
-                String::from_utf8_lossy(&formatted.stderr)
-            ));
-        }
-    }
     Ok(problems)
+}
+
+fn format_problem(project: &Path) -> Result<Option<String>> {
+    let formatted = process::cargo()
+        .args(["fmt", "--check"])
+        .current_dir(project)
+        .output()
+        .context("cannot run cargo fmt")?;
+    Ok((!formatted.status.success()).then(|| {
+        format!(
+            "the output is not formatted:\n{}{}",
+            String::from_utf8_lossy(&formatted.stdout),
+            String::from_utf8_lossy(&formatted.stderr)
+        )
+    }))
 }
 
 /// Where the committed list of files and conditional lines of `profile` is.

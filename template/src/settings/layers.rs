@@ -1,4 +1,4 @@
-//! Merging the layers, and collecting everything that is wrong in them.
+//! Merging the layers, and collecting everything that is wrong in them.{% capture body %}
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,9 +12,10 @@ const DEFAULTS: &str = include_str!("../../config/default.toml");
 const PREFIX: &str = "APP__";
 
 /// Names that platforms set, and the settings they stand for.
-const SHORT_NAMES: [(&str, &str); 3] = [
+const SHORT_NAMES: &[(&str, &str)] = &[
     ("PORT", "server.port"),
-    ("DATABASE_URL", "database.url"),
+    ("DATABASE_URL", "database.url"), //~{% if features contains "redis" %}
+    ("REDIS_URL", "redis.url"),       //~{% endif %}
     ("RUST_LOG", "log.level"),
 ];
 
@@ -306,4 +307,4 @@ fn remove(table: &mut Table, key: &str) -> bool {
             .is_some_and(|section| remove(section, rest)),
         None => table.remove(key).is_some(),
     }
-}
+} //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

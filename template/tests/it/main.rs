@@ -4,7 +4,8 @@ mod architecture;
 mod articles;
 mod articles_store;
 mod cache;
-mod cli;
+mod cli; //~{% if features contains "redis" %}
+mod fleet; //~{% endif %}
 mod openapi; //~{% if frontend == "pages" %}
 mod pages; //~{% endif %}
 mod problems;

@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::future::pending;
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -126,9 +125,9 @@ async fn a_write_goes_to_its_end_without_its_client() {
 
 fn broken() -> Router {
     let panics = async || -> Problem { panic!("the secret of {}", 42) };
-    let secret = || Arc::new(io::Error::other("the secret of 42"));
-    let fails = async move || Problem::from(StoreError::Failed(secret()));
-    let unavailable = async move || Problem::from(StoreError::Unavailable(secret()));
+    let cause = || Box::<dyn std::error::Error + Send + Sync>::from("the secret of 42").into();
+    let fails = async move || Problem::from(StoreError::Failed(cause()));
+    let unavailable = async move || Problem::from(StoreError::Unavailable(cause()));
     Router::new()
         .route("/panics", get(panics))
         .route("/fails", get(fails))

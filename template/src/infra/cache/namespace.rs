@@ -438,13 +438,10 @@ impl<V: Weigh> Cache<V> {
         F: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
         E: From<LoadFailed> + Send + 'static,
     {
-        let lease = match self.lead(key).await {
-            Lead::Load(lease) => lease,
-            Lead::Value(bytes) => match self.promote(key, &bytes) {
-                Some(theirs) => return Ok(theirs),
-                None => None,
-            },
-        };
+        let Lead { entry, lease } = self.lead(key).await;
+        if let Some(theirs) = entry.and_then(|bytes| self.promote(key, &bytes)) {
+            return Ok(theirs);
+        }
         // Read before anything else is: what changes from here on makes the value outdated.
         let born = self.tiers.generations.current();
         let started = Instant::now();
@@ -467,7 +464,7 @@ impl<V: Weigh> Cache<V> {
 
     async fn lead(&self, key: &str) -> Lead {
         let Some(second) = &self.tiers.second else {
-            return Lead::Load(None);
+            return Lead::default();
         };
         let is_good = |bytes: &[u8]| {
             let now = self.tiers.time.now();

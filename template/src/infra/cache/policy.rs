@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use validator::{Validate, ValidationError};
 
 use super::entry::Expiry;
+use super::memory;
 use super::tags::TagId;
 use super::time::NEVER;
 use crate::settings::{limited, some_time};
@@ -70,6 +71,14 @@ pub struct CacheSettings {
     pub read_enabled: bool,
     /// For emergencies: `false` keeps entries although what they show has changed.
     pub delete_enabled: bool,
+}
+
+impl CacheSettings {
+    /// The size of the first tier.
+    pub(super) fn l1_bytes(&self) -> u64 {
+        self.l1_capacity
+            .map_or_else(memory::default_capacity, |size| size.as_u64())
+    }
 }
 
 /// Not a range of validator's, which `nan` would pass.

@@ -76,6 +76,8 @@ pub(super) struct Generations {
 pub(super) struct Table {
     /// What was born before this is outdated, whatever it carries.
     pub floor: u64,
+    /// The generation it was taken in: entries may be that young.
+    pub last: u64,
     pub invalidated: Invalidated,
 }
 
@@ -102,29 +104,18 @@ impl Generations {
         generation
     }
 
-    /// Notes an invalidation that another node made in `generation`.
-    pub fn learn(&self, tags: &[TagId], generation: u64) {
-        let mut table = self.write();
-        table.note(tags, generation);
-        // Always raised, so that every entry is checked again.
-        let next = generation.max(self.current() + 1);
-        self.current.store(next, Ordering::SeqCst);
-    }
-
-    /// Goes on from `generation`, in which other nodes have noted what this one did.
-    pub fn advance(&self, generation: u64) {
-        self.current.fetch_max(generation, Ordering::SeqCst);
-    }
-
     /// Notes everything another table knows.
     pub fn merge(&self, other: &Table) {
         let mut table = self.write();
+        let is_news = other.floor > table.floor || !other.invalidated.is_empty();
         table.floor = table.floor.max(other.floor);
         for (&tag, &generation) in &other.invalidated {
             table.note(&[tag], generation);
         }
-        let last = other.invalidated.values().copied().max().unwrap_or(0);
-        let next = last.max(table.floor).max(self.current() + 1);
+        let noted = other.invalidated.values().copied().max().unwrap_or(0);
+        // News raises it, so that every entry is checked again.
+        let least = self.current() + u64::from(is_news);
+        let next = least.max(noted).max(table.floor).max(other.last);
         self.current.store(next, Ordering::SeqCst);
     }
 
@@ -153,7 +144,9 @@ impl Generations {
     }
 
     pub fn table(&self) -> Table {
-        self.read().clone()
+        let mut table = self.read().clone();
+        table.last = self.current();
+        table
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Table> {

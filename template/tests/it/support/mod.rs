@@ -1,8 +1,10 @@
-//! The service as the tests use it: the real application on a database and a cache of its own.
+//! The service as the tests use it: the real application on a database and a cache of its own.{% capture body %}
 
 mod client;
 mod database;
-mod log;
+mod log; //~{% if features contains "redis" %}
+#[expect(dead_code, reason = "the tests of the tier itself use the rest")]
+pub mod redis; //~{% endif %}
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -319,4 +321,4 @@ async fn assemble(settings: Settings, clock: Clock) -> (App, Listeners, Handles)
         shutdown: app.shutdown(),
     };
     (app, listeners, handles)
-}
+} //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}
