@@ -45,6 +45,17 @@ pub struct Settings {
     pub log: LogSettings,
 }
 
+impl Settings {
+    /// The secrets that are too easy to guess for production.
+    fn weak_secrets(&self) -> Vec<&'static str> {
+        let secrets = [("operator.token", &self.operator.token)];
+        let weak = secrets
+            .iter()
+            .filter(|(_, secret)| secret.as_ref().is_some_and(|secret| !secret.is_strong()));
+        weak.map(|(key, _)| *key).collect()
+    }
+}
+
 /// `APP_ENV`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Environment {

@@ -48,6 +48,9 @@ impl Layers {
         self.add_variables(variables, "environment");
         let mut settings = self.read()?;
         settings.environment = environment;
+        if environment == Environment::Production {
+            self.refuse_weak_secrets(&settings);
+        }
         if let Err(errors) = settings.validate() {
             self.add_broken_rules("", &errors);
         }
@@ -188,6 +191,18 @@ impl Layers {
             if !repaired {
                 return Err(InvalidSettings(std::mem::take(&mut self.problems)));
             }
+        }
+    }
+
+    fn refuse_weak_secrets(&mut self, settings: &Settings) {
+        for key in settings.weak_secrets() {
+            self.problems.push(Problem {
+                key: key.to_owned(),
+                source: self.source_of(key),
+                message: "is too easy to guess for production, which wants at least 16 characters besides words \
+                          like changeme, 6 of them different"
+                    .to_owned(),
+            });
         }
     }
 

@@ -10,4 +10,5 @@ mod openapi; //~{% if frontend == "pages" %}
 mod pages; //~{% endif %}
 mod problems;
 mod settings;
-mod support; //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}
+mod support;
+mod warmup; //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

@@ -3,6 +3,7 @@
 //! - `namespace` is what callers use: fetch, set, invalidate; how a value is found, loaded and refreshed.
 //! - `policy` says how long and under which tags a value is kept.
 //! - `memory` is the first tier, `second` the contract of the other one, and what keeps it.
+//! - `warmup` fills both tiers at the start.
 //! - `tags` decides what is outdated, `flight` lets one caller load for all, `entry` is the stored form.
 
 mod counters;
@@ -16,6 +17,7 @@ mod redis; //~{% endif %}
 mod second;
 mod tags;
 mod time;
+mod warmup;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,6 +37,7 @@ pub use self::redis::RedisSettings; //~{% endif %}
 use self::second::{Second, SecondTier};
 use self::tags::{Generations, TagId};
 use self::time::Time;
+pub use self::warmup::{Warm, warm_up};
 use crate::domain::clock::Clock; //~{% if features contains "redis" %}
 use crate::settings::Secret; //~{% endif %}
 
