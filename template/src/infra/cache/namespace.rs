@@ -244,7 +244,7 @@ impl<V: Weigh> Cache<V> {
         });
         if found.is_none() {
             self.tiers.counters.l1_misses.increment(1);
-            self.tiers.memory.report(place);
+            self.tiers.memory.count_miss(place);
         }
         found
     }
@@ -272,9 +272,7 @@ impl<V: Weigh> Cache<V> {
     }
 
     fn count_hit(&self, place: u64, entry: &Entry<V>) {
-        if entry.count_hit() {
-            self.tiers.memory.report(place);
-        }
+        self.tiers.memory.count_hit(place, entry);
         self.tiers.counters.l1_hits.increment(1);
         if entry.header.expiry.is_absent {
             self.tiers.counters.negative_hits.increment(1);
