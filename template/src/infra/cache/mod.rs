@@ -37,7 +37,7 @@ pub use self::redis::RedisSettings; //~{% endif %}
 use self::second::{Second, SecondTier};
 use self::tags::{Generations, TagId};
 use self::time::Time;
-pub use self::warmup::{Warm, warm_up};
+pub use self::warmup::Warm;
 use crate::domain::clock::Clock; //~{% if features contains "redis" %}
 use crate::settings::Secret; //~{% endif %}
 

@@ -112,8 +112,12 @@ impl Second {
         self.tier.name()
     }
 
+    pub fn is_ready(&self) -> bool {
+        self.tier.is_ready()
+    }
+
     pub fn is_well(&self) -> bool {
-        self.breaker.state() == BreakerState::Closed && self.tier.is_ready()
+        self.breaker.state() == BreakerState::Closed && self.is_ready()
     }
 
     pub fn usage(&self) -> Option<Usage> {
