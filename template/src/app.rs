@@ -32,7 +32,8 @@ fn components(platform: &Platform, exporter: Exporter) -> Vec<Component> {
         handlers::operator::component(exporter, platform),
         handlers::articles::component(articles.clone()), //~{% if frontend == "pages" %}
         crate::features::pages::component(),
-        crate::features::pages::articles::component(articles.clone(), platform), //~{% endif %}
+        crate::features::pages::articles::component(articles.clone(), platform),
+        crate::features::pages::sitemap::component(articles.clone(), platform), //~{% endif %}
     ]
 }
 

@@ -55,69 +55,58 @@ impl Kind {
 
     /// The last part of `type`, the status, the title.
     fn describe(self) -> (&'static str, StatusCode, &'static str) {
+        use StatusCode as Code;
         match self {
-            Self::Malformed => (
-                "malformed",
-                StatusCode::BAD_REQUEST,
-                "The request cannot be read",
-            ),
-            Self::NotFound => ("not-found", StatusCode::NOT_FOUND, "Not found"),
+            Self::Malformed => ("malformed", Code::BAD_REQUEST, "The request cannot be read"),
+            Self::NotFound => ("not-found", Code::NOT_FOUND, "Not found"),
             Self::MethodNotAllowed => (
                 "method-not-allowed",
-                StatusCode::METHOD_NOT_ALLOWED,
+                Code::METHOD_NOT_ALLOWED,
                 "Method not allowed",
             ),
-            Self::NotAcceptable => (
-                "not-acceptable",
-                StatusCode::NOT_ACCEPTABLE,
-                "No acceptable form",
-            ),
+            Self::NotAcceptable => ("not-acceptable", Code::NOT_ACCEPTABLE, "No acceptable form"),
             Self::RequestTimeout => (
                 "timeout",
-                StatusCode::REQUEST_TIMEOUT,
+                Code::REQUEST_TIMEOUT,
                 "The request took too long to arrive",
             ),
-            Self::Conflict => ("conflict", StatusCode::CONFLICT, "Conflict"),
+            Self::Conflict => ("conflict", Code::CONFLICT, "Conflict"),
             Self::PreconditionFailed => (
                 "precondition-failed",
-                StatusCode::PRECONDITION_FAILED,
+                Code::PRECONDITION_FAILED,
                 "It has changed since",
             ),
             Self::BodyTooLarge => (
                 "body-too-large",
-                StatusCode::PAYLOAD_TOO_LARGE,
+                Code::PAYLOAD_TOO_LARGE,
                 "The body is too large",
             ),
             Self::UnsupportedMediaType => (
                 "unsupported-media-type",
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                Code::UNSUPPORTED_MEDIA_TYPE,
                 "Unsupported media type",
             ),
             Self::RangeNotSatisfiable => (
                 "range-not-satisfiable",
-                StatusCode::RANGE_NOT_SATISFIABLE,
+                Code::RANGE_NOT_SATISFIABLE,
                 "The range lies behind the end",
             ),
             Self::Invalid => (
                 "invalid",
-                StatusCode::UNPROCESSABLE_ENTITY,
+                Code::UNPROCESSABLE_ENTITY,
                 "Some values are not valid",
             ),
             Self::Internal => (
                 "internal",
-                StatusCode::INTERNAL_SERVER_ERROR,
+                Code::INTERNAL_SERVER_ERROR,
                 "Something went wrong",
             ),
             Self::Unavailable => (
                 "unavailable",
-                StatusCode::SERVICE_UNAVAILABLE,
+                Code::SERVICE_UNAVAILABLE,
                 "Temporarily unavailable",
             ),
-            Self::Timeout => (
-                "timeout",
-                StatusCode::GATEWAY_TIMEOUT,
-                "The answer took too long",
-            ),
+            Self::Timeout => ("timeout", Code::GATEWAY_TIMEOUT, "The answer took too long"),
         }
     }
 

@@ -5,7 +5,8 @@ mod articles;
 mod articles_store;
 mod cache;
 mod cli;
-mod openapi; //~{% if frontend == "pages" %}
+mod openapi;
+mod page_cache; //~{% if frontend == "pages" %}
 mod pages; //~{% endif %}
 mod problems;
 mod settings;
