@@ -1,7 +1,7 @@
 //! The file `in-use`: locked while the cache is open, and after a clean close what the next run has to know.
 
 use std::fs::{File, TryLockError};
-use std::io::{self, Read};
+use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
