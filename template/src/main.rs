@@ -10,7 +10,7 @@ use app::domain::clock::Clock;
 use app::http::{Listeners, healthcheck};
 use app::infra::db::Database;
 use app::platform::Platform;
-use app::settings::{self, Settings};
+use app::settings::{self, Secret, Settings};
 use app::telemetry;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -98,8 +98,9 @@ async fn run(command: Command, settings: Settings) -> anyhow::Result<()> {
     }
 }
 
-async fn serve(settings: Settings) -> anyhow::Result<()> {
+async fn serve(mut settings: Settings) -> anyhow::Result<()> {
     let _guard = telemetry::init_logs(&settings.log)?;
+    provide_token(&mut settings);
     // Before anything slow: a port that is taken is known at once.
     let listeners = Listeners::bind(&settings.server, &settings.operator).await?;
     let stop = stop_on_signal()?;
@@ -123,6 +124,15 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     app.run(listeners).await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Lets developers in without a setting.
+fn provide_token(settings: &mut Settings) {
+    let token = &mut settings.operator.token;
+    if settings.environment.is_development() && token.is_none() {
+        let token = token.insert(Secret::random());
+        tracing::info!(token = token.expose(), "operator.token, for this run only");
+    }
 }
 
 /// The token is cancelled by the first signal; the second one ends the process at once.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::body::{Body, HttpBody};
+use axum::extract::ConnectInfo;
 use axum::http::Request;
 use axum::response::Response;
 use axum::{BoxError, Router};
@@ -126,11 +127,12 @@ pub trait Answer: Clone + Send + 'static {
     ) -> impl Future<Output = Response<Self::Body>> + Send;
 }
 
-/// Routes without anything around them.
+/// Routes and the layers that belong to them.
 impl Answer for Router {
     type Body = Body;
 
-    async fn answer(self, _: SocketAddr, request: Request<Incoming>) -> Response {
+    async fn answer(self, client: SocketAddr, mut request: Request<Incoming>) -> Response {
+        request.extensions_mut().insert(ConnectInfo(client));
         let Ok(response) = self.oneshot(request).await;
         response
     }
