@@ -139,7 +139,8 @@ mod tests {
 
     use axum::http::header::ACCEPT_LANGUAGE;
 
-    const POLICY: CachePolicy = CachePolicy::new().varying_on(&[ACCEPT_LANGUAGE]);
+    const LANGUAGE: &[HeaderName] = &[ACCEPT_LANGUAGE];
+    const POLICY: CachePolicy = CachePolicy::new().varying_on(LANGUAGE);
 
     fn is_for_one(name: HeaderName, value: &'static str) -> bool {
         let page = Page::html(String::new()).header(name, HeaderValue::from_static(value));

@@ -174,8 +174,10 @@ mod tests {
 
     const PLAIN: CachePolicy = CachePolicy::new();
     const BLIND: CachePolicy = CachePolicy::new().ignoring_cookies();
-    const BY_LANGUAGE: CachePolicy = CachePolicy::new().varying_on(&[ACCEPT_LANGUAGE]);
-    const BY_COOKIE: CachePolicy = CachePolicy::new().varying_on(&[COOKIE]);
+    const LANGUAGE: &[HeaderName] = &[ACCEPT_LANGUAGE];
+    const BY_LANGUAGE: CachePolicy = CachePolicy::new().varying_on(LANGUAGE);
+    const COOKIES: &[HeaderName] = &[COOKIE];
+    const BY_COOKIE: CachePolicy = CachePolicy::new().varying_on(COOKIES);
 
     fn key(policy: CachePolicy, headers: &[(HeaderName, &'static str)]) -> Option<String> {
         let mut request = HeaderMap::new();

@@ -7,9 +7,9 @@
 
 use std::any::Any;
 use std::collections::HashMap;
-use std::hash::{BuildHasher, BuildHasherDefault};
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use foldhash::fast::RandomState;
 use mini_moka::sync::{Cache as MiniMoka, ConcurrentCacheExt};
@@ -18,7 +18,7 @@ use super::entry::Header;
 use super::flight::Flights;
 use super::tags::IdHasher;
 
-/// What an entry costs besides its key and value: its header and the nodes of both maps, measured.
+/// What an entry costs besides its key, tags and value: its header and the nodes of both maps, measured.
 const OVERHEAD: usize = 512;
 
 /// Hits of an entry that are all reported; mini-moka counts to fifteen.
@@ -54,7 +54,7 @@ pub(super) struct Entry<V> {
 impl<V> Entry<V> {
     /// `checked` is the generation in which the tags of `header` were known not to be invalidated.
     pub fn new(key: &str, header: Header, leaves_at: i64, checked: u64, value: V) -> Self {
-        static IDS: AtomicU64 = AtomicU64::new(0);
+        static IDS: AtomicU64 = AtomicU64::new(1);
         let leaves_at = leaves_at.min(header.expiry.ends_at);
         Self {
             hits: AtomicU32::new(0),
@@ -78,31 +78,47 @@ impl<V> Entry<V> {
     }
 
     /// Whether mini-moka is to hear of this hit. Two threads may count the same one: it is a sample.
-    pub fn count_hit(&self) -> bool {
+    fn count_hit(&self) -> bool {
         let hits = self.hits.load(Ordering::Relaxed).wrapping_add(1);
         self.hits.store(hits, Ordering::Relaxed);
         hits <= FIRST_HITS || hits.is_multiple_of(SAMPLE)
     }
 }
 
+/// What mini-moka knows an entry by. It learns how often a place is asked for; whatever stands there, each entry is
+/// another one to it, because it miscounts the bytes of entries that are replaced while it decides about them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Resident {
+    place: u64,
+    id: u64,
+}
+
+impl Hash for Resident {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.place);
+    }
+}
+
 /// The entries of all namespaces, and the bound on their bytes.
 pub(super) struct Memory {
-    residents: MiniMoka<u64, Arc<Ticket>, BuildHasherDefault<IdHasher>>,
+    residents: MiniMoka<Resident, Arc<Ticket>, BuildHasherDefault<IdHasher>>,
+    /// Held by whoever changes the residents: mini-moka miscounts what comes and goes at the same time, too.
+    writing: Mutex<()>,
     capacity: u64,
     bytes: Arc<AtomicU64>,
     shelves: Mutex<HashMap<&'static str, Arc<dyn AnyShelf>>>,
 }
 
 impl Memory {
-    /// Holds at most about `capacity` bytes.
+    /// Holds at most `capacity` bytes.
     pub fn new(capacity: u64) -> Self {
-        // What was inserted last is not decided upon yet: an eighth is left for it.
         let residents = MiniMoka::builder()
-            .max_capacity(capacity - capacity / 8)
+            .max_capacity(capacity)
             .weigher(|_, ticket: &Arc<Ticket>| ticket.bytes)
             .build_with_hasher(BuildHasherDefault::default());
         Self {
             residents,
+            writing: Mutex::default(),
             capacity,
             bytes: Arc::default(),
             shelves: Mutex::default(),
@@ -134,7 +150,10 @@ impl Memory {
         bytes: usize,
     ) {
         let place = shelf.place(&entry.key);
-        let bytes = u32::try_from(bytes + entry.key.len() + OVERHEAD).unwrap_or(u32::MAX);
+        let bytes = bytes
+            .saturating_add(entry.key.len() + size_of_val(&*entry.header.tags))
+            .saturating_add(OVERHEAD);
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         self.bytes.fetch_add(u64::from(bytes), Ordering::Relaxed);
         let ticket = Ticket {
             shelf: Arc::downgrade(shelf) as Weak<dyn AnyShelf>,
@@ -148,40 +167,50 @@ impl Memory {
             id: entry.id,
             entry: Arc::downgrade(entry),
         };
-        shelf.entries.pin().insert(place, reference);
-        self.residents.insert(place, Arc::new(ticket));
-        self.make_room();
+        let resident = Resident {
+            place,
+            id: entry.id,
+        };
+        let _writing = self.writing();
+        let former = shelf.put(place, reference);
+        if let Some(id) = former {
+            self.residents.invalidate(&Resident { place, id });
+        }
+        self.residents.insert(resident, Arc::new(ticket));
+        // It decides in batches; the bound on bytes does not wait for them.
+        self.residents.sync();
     }
 
-    /// mini-moka decides in batches; the bound on bytes does not wait for it.
-    fn make_room(&self) {
-        let mut left = self.bytes.load(Ordering::Relaxed);
-        while left > self.capacity {
-            self.residents.sync();
-            let now = self.bytes.load(Ordering::Relaxed);
-            if now >= left {
-                return;
-            }
-            left = now;
+    /// Somebody found `entry` at `place`.
+    pub fn count_hit<V>(&self, place: u64, entry: &Entry<V>) {
+        if entry.count_hit() {
+            self.residents.get(&Resident {
+                place,
+                id: entry.id,
+            });
         }
     }
 
-    /// Tells mini-moka that somebody asked for `place`.
-    pub fn report(&self, place: u64) {
-        self.residents.get(&place);
+    /// Somebody found nothing at `place`.
+    pub fn count_miss(&self, place: u64) {
+        self.residents.get(&Resident { place, id: 0 });
     }
 
     pub fn remove<V: Send + Sync + 'static>(&self, shelf: &Shelf<V>, entry: &Entry<V>) {
         let place = shelf.place(&entry.key);
-        shelf.take(place, entry.id);
-        self.residents.invalidate(&place);
+        let id = entry.id;
+        shelf.take(place, id);
+        let _writing = self.writing();
+        self.residents.invalidate(&Resident { place, id });
+        self.residents.sync();
     }
 
     /// Removes what fails `keep`.
     pub fn retain(&self, keep: &dyn Fn(&Header) -> bool) {
         for shelf in self.all_shelves() {
-            for place in shelf.retain(keep) {
-                self.residents.invalidate(&place);
+            for resident in shelf.retain(keep) {
+                let _writing = self.writing();
+                self.residents.invalidate(&resident);
             }
         }
         self.residents.sync();
@@ -189,6 +218,10 @@ impl Memory {
 
     pub fn clear(&self) {
         self.retain(&|_| false);
+    }
+
+    fn writing(&self) -> MutexGuard<'_, ()> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn all_shelves(&self) -> Vec<Arc<dyn AnyShelf>> {
@@ -251,6 +284,12 @@ impl<V> Shelf<V> {
         (*entry.key == *key).then_some(entry)
     }
 
+    /// Returns what stood there.
+    fn put(&self, place: u64, reference: Reference<V>) -> Option<u64> {
+        let entries = self.entries.pin();
+        entries.insert(place, reference).map(|former| former.id)
+    }
+
     fn take(&self, place: u64, id: u64) -> bool {
         let entries = self.entries.pin();
         let taken = entries.remove_if(&place, |_, reference| reference.id == id);
@@ -261,8 +300,8 @@ impl<V> Shelf<V> {
 /// What memory does with a shelf whatever is on it.
 trait AnyShelf: Any + Send + Sync {
     fn take(&self, place: u64, id: u64) -> bool;
-    /// Removes what fails `keep`, and says where it stood.
-    fn retain(&self, keep: &dyn Fn(&Header) -> bool) -> Vec<u64>;
+    /// Removes what fails `keep`, and says what it was.
+    fn retain(&self, keep: &dyn Fn(&Header) -> bool) -> Vec<Resident>;
     fn len(&self) -> u64;
 }
 
@@ -271,13 +310,16 @@ impl<V: Send + Sync + 'static> AnyShelf for Shelf<V> {
         self.take(place, id)
     }
 
-    fn retain(&self, keep: &dyn Fn(&Header) -> bool) -> Vec<u64> {
+    fn retain(&self, keep: &dyn Fn(&Header) -> bool) -> Vec<Resident> {
         let mut removed = Vec::new();
         self.entries.pin().retain(|&place, reference| {
             let entry = reference.entry.upgrade();
             let stays = entry.is_some_and(|entry| keep(&entry.header));
             if !stays {
-                removed.push(place);
+                removed.push(Resident {
+                    place,
+                    id: reference.id,
+                });
             }
             stays
         });
@@ -339,4 +381,65 @@ fn machine_memory_left() -> Option<u64> {
         .find(|line| line.starts_with("MemAvailable:"))?;
     let kibibytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
     Some(kibibytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+    use crate::infra::cache::entry::Expiry;
+    use crate::infra::cache::time::NEVER;
+
+    fn entry(key: u64) -> Arc<Entry<u64>> {
+        let expiry = Expiry {
+            stale_at: NEVER,
+            ends_at: NEVER,
+            is_absent: false,
+        };
+        let header = Header {
+            born: 0,
+            stored_at: 0,
+            expiry,
+            tags: Box::default(),
+        };
+        Arc::new(Entry::new(&key.to_string(), header, NEVER, 0, key))
+    }
+
+    /// Asks for a few keys again and again, inserts them if they are not there, and now and then removes or replaces one.
+    fn come_and_go(memory: &Memory, shelf: &Arc<Shelf<u64>>, seed: u64) {
+        let mut random = fastrand::Rng::with_seed(seed);
+        for _ in 0..20_000 {
+            let entry = entry(random.u64(..400));
+            let place = shelf.place(&entry.key);
+            let bytes = random.usize(..20_000);
+            match (shelf.get(place, &entry.key), random.u8(..10)) {
+                (Some(found), 0) => memory.remove(shelf, &found),
+                (Some(_), 1..5) => memory.insert(shelf, &entry, bytes),
+                (Some(found), _) => memory.count_hit(place, &found),
+                (None, _) => {
+                    memory.count_miss(place);
+                    memory.insert(shelf, &entry, bytes);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn however_much_comes_and_goes_at_the_same_time_every_byte_is_counted_and_all_room_is_used() {
+        let memory = Memory::new(1 << 20);
+        let shelf = memory.shelf("numbers");
+        thread::scope(|scope| {
+            for seed in 0..4 {
+                let (memory, shelf) = (&memory, &shelf);
+                scope.spawn(move || come_and_go(memory, shelf, seed));
+            }
+        });
+        let (entries, bytes) = memory.usage();
+        assert_eq!(memory.residents.weighted_size(), bytes);
+        assert_eq!(memory.residents.entry_count(), entries);
+        assert!(bytes <= 1 << 20 && bytes > (1 << 20) / 10 * 9, "{bytes}");
+        memory.clear();
+        assert_eq!(memory.usage(), (0, 0));
+    }
 }

@@ -215,7 +215,7 @@ impl Store {
         let is_swept = match &tiers.second {
             Some(second) => {
                 let generations = Arc::clone(&tiers.generations);
-                let keep = move |header: &Header| header.is_valid(now, &generations);
+                let keep = move |_: &str, header: &Header| header.is_valid(now, &generations);
                 second.sweep(Box::new(keep)).await
             }
             None => true,

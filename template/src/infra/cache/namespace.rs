@@ -244,7 +244,7 @@ impl<V: Weigh> Cache<V> {
         });
         if found.is_none() {
             self.tiers.counters.l1_misses.increment(1);
-            self.tiers.memory.report(place);
+            self.tiers.memory.count_miss(place);
         }
         found
     }
@@ -272,9 +272,7 @@ impl<V: Weigh> Cache<V> {
     }
 
     fn count_hit(&self, place: u64, entry: &Entry<V>) {
-        if entry.count_hit() {
-            self.tiers.memory.report(place);
-        }
+        self.tiers.memory.count_hit(place, entry);
         self.tiers.counters.l1_hits.increment(1);
         if entry.header.expiry.is_absent {
             self.tiers.counters.negative_hits.increment(1);
@@ -322,6 +320,11 @@ impl<V: Weigh> Cache<V> {
         F: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
         E: Clone + From<LoadFailed> + Send + Sync + 'static,
     {
+        // The flight before this one may have landed since the caller looked.
+        if let Some(found) = self.get_fresh(key) {
+            leader.land(Ok(found.clone()));
+            return Ok(found);
+        }
         if let Some(found) = self.look_in_second(key).await {
             leader.land(Ok(found.clone()));
             if found.source == Source::Stale {
@@ -341,7 +344,7 @@ impl<V: Weigh> Cache<V> {
 
     fn is_older_than(&self, cached: &Cached<V>, arrived: u64) -> bool {
         let Header { born, tags, .. } = &cached.entry.header;
-        *born < arrived && self.tiers.generations.is_outdated(*born, tags)
+        *born < arrived && !self.tiers.generations.may_keep(*born, tags)
     }
 
     /// Makes a new value in the background, unless somebody does already or one has just failed.
@@ -355,12 +358,16 @@ impl<V: Weigh> Cache<V> {
         F: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
         E: Clone + From<LoadFailed> + Send + Sync + 'static,
     {
-        if self.tiers.time.now() < stale.refresh_after.load(Ordering::Relaxed) {
+        if !self.is_due(stale) {
             return;
         }
         let (_, Some(leader)) = self.shelf.flights().join::<Outcome<V, E>>(key) else {
             return;
         };
+        // Another refresh may have ended before this one could begin.
+        if !self.is_due(stale) {
+            return;
+        }
         let (cache, policy, stale) = (self.clone(), policy.clone(), Arc::clone(stale));
         let refresh = async move {
             let limit = cache.tiers.settings.refresh_timeout;
@@ -375,13 +382,18 @@ impl<V: Weigh> Cache<V> {
         self.tiers.tasks.spawn(refresh.in_current_span());
     }
 
+    /// Whether `stale` is still the latest value, and no refresh has just failed.
+    fn is_due(&self, stale: &Arc<Entry<V>>) -> bool {
+        let current = self.shelf.get(self.shelf.place(&stale.key), &stale.key);
+        current.is_none_or(|current| Arc::ptr_eq(&current, stale))
+            && self.tiers.time.now() >= stale.refresh_after.load(Ordering::Relaxed)
+    }
+
     async fn look_in_second(&self, key: &str) -> Option<Cached<V>> {
         let second = self.tiers.second.as_ref()?;
         let forgotten = self.tiers.generations.forgotten();
         let bytes = second.get(&self.full_key(key)).await;
-        // What outdates it may have been forgotten while it was read.
-        let bytes = bytes.filter(|_| self.tiers.generations.forgotten() == forgotten);
-        let found = bytes.and_then(|bytes| self.promote(key, &bytes));
+        let found = bytes.and_then(|bytes| self.promote(key, &bytes, forgotten));
         let counters = &self.tiers.counters;
         match &found {
             Some(found) => {
@@ -396,13 +408,17 @@ impl<V: Weigh> Cache<V> {
     }
 
     /// Takes an entry of the second tier into memory, for the memory's time or what is left of its own, whichever is
-    /// shorter.
-    fn promote(&self, key: &str, bytes: &[u8]) -> Option<Cached<V>> {
+    /// shorter. What had been `forgotten` before it was read must still be the same.
+    fn promote(&self, key: &str, bytes: &[u8], forgotten: u64) -> Option<Cached<V>> {
         let tiers = &self.tiers;
         let generation = tiers.generations.current();
         let now = tiers.time.now();
         let (header, value) = entry::decode::<V>(bytes)?;
         if !header.is_valid(now, &tiers.generations) {
+            return None;
+        }
+        // What outdates it may have been forgotten since it was read.
+        if tiers.generations.forgotten() != forgotten {
             return None;
         }
         let source = if now < header.expiry.stale_at {
@@ -438,22 +454,14 @@ impl<V: Weigh> Cache<V> {
         F: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
         E: From<LoadFailed> + Send + 'static,
     {
+        let forgotten = self.tiers.generations.forgotten();
         let Lead { entry, lease } = self.lead(key).await;
-        if let Some(theirs) = entry.and_then(|bytes| self.promote(key, &bytes)) {
+        if let Some(theirs) = entry.and_then(|bytes| self.promote(key, &bytes, forgotten)) {
             return Ok(theirs);
         }
         // Read before anything else is: what changes from here on makes the value outdated.
         let born = self.tiers.generations.current();
-        let started = Instant::now();
-        let loading = async move { load().await };
-        let loading = AbortOnDropHandle::new(tokio::spawn(loading.in_current_span()));
-        let loaded = match tokio::time::timeout(limit, loading).await {
-            Ok(Ok(loaded)) => loaded,
-            Ok(Err(_)) => Err(LoadFailed::Panicked.into()),
-            Err(_) => Err(LoadFailed::TimedOut.into()),
-        };
-        self.count_load(started, loaded.is_ok());
-        match loaded {
+        match self.run(load, limit).await {
             Ok(loaded) => Ok(self.keep(key, policy, loaded, born, lease)),
             Err(error) => {
                 self.release(key, lease);
@@ -476,15 +484,18 @@ impl<V: Weigh> Cache<V> {
     }
 
     /// Loads a value for one caller, who has to have it for itself.
-    async fn load_alone<E, F>(&self, policy: &Policy, load: impl FnOnce() -> F) -> Outcome<V, E>
+    async fn load_alone<E, F>(
+        &self,
+        policy: &Policy,
+        load: impl FnOnce() -> F + Send + 'static,
+    ) -> Outcome<V, E>
     where
-        F: Future<Output = Result<Loaded<V>, E>>,
+        F: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
+        E: From<LoadFailed> + Send + 'static,
     {
         let born = self.tiers.generations.current();
-        let started = Instant::now();
-        let loaded = load().await;
-        self.count_load(started, loaded.is_ok());
-        let (entry, _) = self.entry("", policy, loaded?, born);
+        let loaded = self.run(load, self.tiers.settings.lock_ttl).await?;
+        let (entry, _) = self.entry("", policy, loaded, born);
         Ok(Cached {
             entry: Arc::new(entry),
             source: Source::Loader,
@@ -492,14 +503,33 @@ impl<V: Weigh> Cache<V> {
         })
     }
 
-    fn count_load(&self, started: Instant, is_ok: bool) {
+    /// Runs a loader for at most `limit`, in a task of its own: a panic ends there.
+    async fn run<E, F>(
+        &self,
+        load: impl FnOnce() -> F + Send + 'static,
+        limit: Duration,
+    ) -> Result<Loaded<V>, E>
+    where
+        F: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
+        E: From<LoadFailed> + Send + 'static,
+    {
+        let started = Instant::now();
+        let loading = async move { load().await };
+        let loading = AbortOnDropHandle::new(tokio::spawn(loading.in_current_span()));
+        let loaded = match tokio::time::timeout(limit, loading).await {
+            Ok(Ok(loaded)) => loaded,
+            Ok(Err(_)) => Err(LoadFailed::Panicked.into()),
+            Err(_) => Err(LoadFailed::TimedOut.into()),
+        };
         let counters = &self.tiers.counters;
         counters.load_duration.record(started.elapsed());
-        if is_ok {
-            counters.loads.increment(1);
+        let count = if loaded.is_ok() {
+            &counters.loads
         } else {
-            counters.failed_loads.increment(1);
-        }
+            &counters.failed_loads
+        };
+        count.increment(1);
+        loaded
     }
 
     /// Stores a loaded value where it belongs, unless something it was made of has changed meanwhile.

@@ -1,10 +1,14 @@
 //! Stale-while-revalidate: what is past its time is answered at once, and one new value is made meanwhile.
 
 use std::future::pending;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use app::infra::cache::{LoadFailed, Loaded, Policy, Source, Store};
+
+use tokio::sync::Barrier;
+use tokio::task::JoinSet;
 
 use super::{
     Bench, Failure, InFlight, Meter, SECOND, crowd, fetch_as, found, get, load, settle, strings,
@@ -41,7 +45,7 @@ async fn begin_refresh(store: &Store) -> InFlight {
 
 #[tokio::test]
 async fn a_stale_value_is_answered_at_once_and_refreshed_once() {
-    let (bench, meter) = (Bench::new(), Meter::new());
+    let (bench, meter) = (Bench::long(), Meter::new());
     let _here = meter.listen();
     let store = stale(&bench).await;
     let refresh = begin_refresh(&store).await;
@@ -61,9 +65,44 @@ async fn a_stale_value_is_answered_at_once_and_refreshed_once() {
     assert_eq!(meter.count("cache_loads_total{result=\"ok\"}"), 2);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn however_fast_the_loader_is_there_is_one_refresh() {
+    const CALLERS: usize = 8;
+    let bench = Bench::long();
+    let store = bench.in_memory();
+    for round in 0..300 {
+        let key = round.to_string();
+        fetch_as(&store, &key, &policy(), "0").await;
+        bench.advance(10 * SECOND);
+        let start = Arc::new(Barrier::new(CALLERS));
+        let loads = Arc::<AtomicUsize>::default();
+        let mut callers = JoinSet::new();
+        for _ in 0..CALLERS {
+            let (cache, start, loads) = (strings(&store), start.clone(), loads.clone());
+            let key = key.clone();
+            callers.spawn(async move {
+                start.wait().await;
+                let load = async move || {
+                    let nth = loads.fetch_add(1, Ordering::Relaxed) + 1;
+                    Ok::<_, LoadFailed>(Loaded::new(nth.to_string()))
+                };
+                cache
+                    .fetch(&key, &policy(), load)
+                    .await
+                    .expect("never fails");
+            });
+        }
+        callers.join_all().await;
+        let cache = strings(&store);
+        until(|| cache.get_fresh(&key).is_some()).await;
+        assert_eq!(get(&store, &key).await, Some(found("1", Source::L1)));
+        assert_eq!(loads.load(Ordering::Relaxed), 1, "round {round}");
+    }
+}
+
 #[tokio::test]
 async fn a_refreshed_value_begins_a_new_life() {
-    let bench = Bench::new();
+    let bench = Bench::long();
     let store = stale(&bench).await;
     refresh(&store, Ok(Loaded::new("b".to_owned()))).await;
     bench.advance(10 * SECOND - super::MICROSECOND);
@@ -74,7 +113,7 @@ async fn a_refreshed_value_begins_a_new_life() {
 
 #[tokio::test]
 async fn looking_without_a_loader_answers_stale_values_and_refreshes_nothing() {
-    let bench = Bench::new();
+    let bench = Bench::long();
     let store = stale(&bench).await;
     assert_eq!(get(&store, "key").await, Some(found("a", Source::Stale)));
     settle().await;
@@ -84,7 +123,7 @@ async fn looking_without_a_loader_answers_stale_values_and_refreshes_nothing() {
 
 #[tokio::test]
 async fn a_failing_refresh_keeps_the_stale_value_until_its_end_and_is_counted() {
-    let (bench, meter) = (Bench::new(), Meter::new());
+    let (bench, meter) = (Bench::long(), Meter::new());
     let _here = meter.listen();
     let store = stale(&bench).await;
     for nth in 1..=30 {
@@ -106,7 +145,7 @@ async fn a_failing_refresh_keeps_the_stale_value_until_its_end_and_is_counted() 
 
 #[tokio::test]
 async fn a_refresh_that_failed_is_tried_again_after_a_second() {
-    let (bench, meter) = (Bench::new(), Meter::new());
+    let (bench, meter) = (Bench::long(), Meter::new());
     let _here = meter.listen();
     let store = stale(&bench).await;
     let failures = || meter.count("cache_loads_total{result=\"refresh_error\"}");
@@ -127,7 +166,7 @@ async fn a_refresh_that_failed_is_tried_again_after_a_second() {
 
 #[tokio::test]
 async fn a_refresh_that_panics_keeps_the_stale_value() {
-    let (bench, meter) = (Bench::new(), Meter::new());
+    let (bench, meter) = (Bench::long(), Meter::new());
     let _here = meter.listen();
     let store = stale(&bench).await;
     drop(begin_refresh(&store).await.end);
@@ -144,7 +183,7 @@ async fn a_refresh_that_panics_keeps_the_stale_value() {
 
 #[tokio::test]
 async fn a_refresh_that_hangs_is_cut_off_and_another_one_may_begin() {
-    let (mut bench, meter) = (Bench::new(), Meter::new());
+    let (mut bench, meter) = (Bench::long(), Meter::new());
     let _here = meter.listen();
     bench.settings.refresh_timeout = Duration::from_millis(50);
     let store = stale(&bench).await;
@@ -165,7 +204,7 @@ async fn a_refresh_that_hangs_is_cut_off_and_another_one_may_begin() {
 
 #[tokio::test]
 async fn an_invalidation_beats_staleness() {
-    let bench = Bench::new();
+    let bench = Bench::long();
     let store = stale(&bench).await;
     store.invalidate_tags(["tag"]).await;
     assert_eq!(get(&store, "key").await, None);
@@ -177,7 +216,7 @@ async fn an_invalidation_beats_staleness() {
 
 #[tokio::test]
 async fn a_change_during_a_refresh_ends_the_stale_value_and_the_new_one() {
-    let bench = Bench::new();
+    let bench = Bench::long();
     let store = stale(&bench).await;
     let refresh = begin_refresh(&store).await;
     store.invalidate_tags(["tag"]).await;
@@ -195,7 +234,7 @@ async fn a_change_during_a_refresh_ends_the_stale_value_and_the_new_one() {
 
 #[tokio::test]
 async fn who_finds_nothing_any_more_waits_for_the_refresh_on_its_way() {
-    let bench = Bench::new();
+    let bench = Bench::long();
     let store = stale(&bench).await;
     let refresh = begin_refresh(&store).await;
     bench.advance(60 * SECOND);
@@ -213,7 +252,7 @@ async fn who_finds_nothing_any_more_waits_for_the_refresh_on_its_way() {
 
 #[tokio::test]
 async fn a_refresh_that_finds_a_value_for_nobody_else_keeps_the_stale_one() {
-    let bench = Bench::new();
+    let bench = Bench::long();
     let store = stale(&bench).await;
     refresh(&store, Ok(Loaded::not_kept("mine".to_owned()))).await;
     assert_eq!(get(&store, "key").await, Some(found("a", Source::Stale)));
@@ -221,7 +260,7 @@ async fn a_refresh_that_finds_a_value_for_nobody_else_keeps_the_stale_one() {
 
 #[tokio::test]
 async fn a_refresh_that_finds_nothing_replaces_the_stale_value() {
-    let bench = Bench::new();
+    let bench = Bench::long();
     let store = stale(&bench).await;
     refresh(&store, Ok(Loaded::absent("nothing".to_owned()))).await;
     assert_eq!(get(&store, "key").await, Some(found("nothing", Source::L1)));
