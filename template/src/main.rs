@@ -98,9 +98,8 @@ async fn run(command: Command, settings: Settings) -> anyhow::Result<()> {
     }
 }
 
-async fn serve(mut settings: Settings) -> anyhow::Result<()> {
+async fn serve(settings: Settings) -> anyhow::Result<()> {
     let _guard = telemetry::init_logs(&settings.log)?;
-    provide_token(&mut settings);
     // Before anything slow: a port that is taken is known at once.
     let listeners = Listeners::bind(&settings.server, &settings.operator).await?;
     let stop = stop_on_signal()?;
@@ -109,7 +108,9 @@ async fn serve(mut settings: Settings) -> anyhow::Result<()> {
         tracing::info!("stopped before it served");
         return Ok(());
     };
-    let app = App::new(platform?);
+    let mut platform = platform?;
+    provide_token(&mut platform.settings);
+    let app = App::new(platform);
     let shutdown = app.shutdown();
     tokio::spawn(async move {
         stop.cancelled().await;
