@@ -178,10 +178,16 @@ impl Store {
     /// Whether the second tier works now.
     #[must_use]
     pub fn is_well(&self) -> bool {
-        self.0
-            .second
-            .as_ref()
-            .is_some_and(|second| second.is_well())
+        self.trouble().is_none()
+    }
+
+    /// Why the second tier does not work now, unless it does.
+    #[must_use]
+    pub fn trouble(&self) -> Option<&'static str> {
+        match &self.0.second {
+            Some(second) => second.trouble(),
+            None => Some("there is none"),
+        }
     }
 
     /// Removes what is no longer valid every `gc_interval`, until `stop`.

@@ -182,7 +182,16 @@ impl TestApp {
 
     /// Asks the operator's listener.
     pub async fn operator(&self, path: &str) -> Answer {
-        let request = request("GET", path, &[], Body::empty());
+        self.operator_call("GET", path, &[]).await
+    }
+
+    pub async fn operator_call(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        let request = request(method, path, headers, Body::empty());
         send(self.instance.handles.operator, request).await
     }
 
