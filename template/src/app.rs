@@ -34,7 +34,8 @@ fn components(platform: &Platform) -> Vec<Component> {
         handlers::operator::component(platform),
         handlers::articles::component(articles.clone()), //~{% if frontend == "pages" %}
         crate::features::pages::component(),
-        crate::features::pages::articles::component(articles.clone(), platform), //~{% endif %}
+        crate::features::pages::articles::component(articles.clone(), platform),
+        crate::features::pages::sitemap::component(articles.clone(), platform), //~{% endif %}
     ]
 }
 
@@ -76,16 +77,16 @@ fn warm_up(
     routes: Router,
     is_starting: Arc<AtomicBool>,
 ) -> Option<Task> {
-    let settings = platform.settings.cache.clone();
+    let settings = &platform.settings.cache;
     // What cannot be read out of the cache need not be put into it.
     if warm.is_empty() || !settings.warmup_enabled || !settings.read_enabled {
         return None;
     }
     is_starting.store(settings.warmup_before_ready, Ordering::Relaxed);
-    let stop = platform.shutdown.clone();
+    let (cache, stop) = (platform.cache.clone(), platform.shutdown.clone());
     Some(Task::new("cache warm-up", async move {
         let visit = |path| http::visit(routes.clone(), path);
-        infra::cache::warm_up(warm, visit, &settings, stop).await;
+        cache.warm_up(warm, visit, stop).await;
         is_starting.store(false, Ordering::Relaxed);
     }))
 }

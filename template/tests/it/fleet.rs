@@ -2,6 +2,7 @@
 
 mod outages;
 mod proxy;
+mod warmup;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -6,7 +6,8 @@ mod articles_store;
 mod cache;
 mod cli; //~{% if features contains "redis" %}
 mod fleet; //~{% endif %}
-mod openapi; //~{% if frontend == "pages" %}
+mod openapi;
+mod page_cache; //~{% if frontend == "pages" %}
 mod pages; //~{% endif %}
 mod problems;
 mod settings;

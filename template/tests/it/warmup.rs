@@ -10,7 +10,7 @@ use anyhow::bail;
 use app::domain::error::StoreError;
 use app::http::problem::Presentation;
 use app::http::{Problem, around, visit};
-use app::infra::cache::{CacheSettings, LoadFailed, Loaded, Policy, Source, Store, Warm, warm_up};
+use app::infra::cache::{LoadFailed, Loaded, Policy, Source, Store, Warm};
 use axum::Router;
 use axum::response::Redirect;
 use axum::routing::get;
@@ -20,8 +20,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::support::{Home, Log, fixed_clock};
 
-async fn settings(overrides: &[(&str, &str)]) -> CacheSettings {
-    Home::new().await.settings(overrides).cache
+async fn store(overrides: &[(&str, &str)]) -> Store {
+    let settings = Home::new().await.settings(overrides);
+    Store::in_memory(settings.cache, fixed_clock())
 }
 
 fn pages(paths: &[&str]) -> Warm {
@@ -41,7 +42,7 @@ fn summary(log: &Log) -> String {
 async fn as_much_is_made_at_the_same_time_as_the_settings_say() {
     for limit in [1, 4] {
         let concurrency = limit.to_string();
-        let settings = settings(&[("APP__CACHE__WARMUP_CONCURRENCY", &concurrency)]).await;
+        let store = store(&[("APP__CACHE__WARMUP_CONCURRENCY", &concurrency)]).await;
         let paths = ["/0", "/1", "/2", "/3", "/4", "/5", "/6", "/7", "/8", "/9"];
         let (begun, mut beginnings) = mpsc::unbounded_channel();
         let gate = Arc::new(Semaphore::new(0));
@@ -59,13 +60,9 @@ async fn as_much_is_made_at_the_same_time_as_the_settings_say() {
                     Ok(Source::Loader)
                 }
             };
-            warm_up(
-                vec![pages(&paths)],
-                visit,
-                &settings,
-                CancellationToken::new(),
-            )
-            .await;
+            store
+                .warm_up(vec![pages(&paths)], visit, CancellationToken::new())
+                .await;
         });
         for (n, path) in paths.into_iter().enumerate() {
             if n >= limit {
@@ -81,7 +78,7 @@ async fn as_much_is_made_at_the_same_time_as_the_settings_say() {
 #[tokio::test]
 async fn what_fails_or_panics_or_hangs_is_named_and_stops_nothing_else() {
     let log = Log::start();
-    let settings = settings(&[("APP__CACHE__LOCK_TTL", "20ms")]).await;
+    let store = store(&[("APP__CACHE__LOCK_TTL", "20ms")]).await;
     let visit = |path: String| async move {
         match path.as_str() {
             "/fails" => bail!("the roof is on fire"),
@@ -97,7 +94,7 @@ async fn what_fails_or_panics_or_hangs_is_named_and_stops_nothing_else() {
         Warm::value::<String, _>("a value", failed),
         pages(&["/first", "/fails", "/panics", "/hangs", "/last"]),
     ];
-    warm_up(warm, visit, &settings, CancellationToken::new()).await;
+    store.warm_up(warm, visit, CancellationToken::new()).await;
     for (name, error) in [
         ("no list", "no paper"),
         ("mad list", "no pencil"),
@@ -122,8 +119,7 @@ async fn what_fails_or_panics_or_hangs_is_named_and_stops_nothing_else() {
 
 #[tokio::test]
 async fn what_is_in_the_cache_is_skipped() {
-    let settings = settings(&[]).await;
-    let store = Store::in_memory(settings.clone(), fixed_clock());
+    let store = store(&[]).await;
     let values = store.namespace::<String>("values");
     for expected in ["made=4 skipped=3 failed=0 ", "made=2 skipped=5 failed=0 "] {
         let log = Log::start();
@@ -147,7 +143,7 @@ async fn what_is_in_the_cache_is_skipped() {
             pages(&["/memory", "/made", "/disk", "/also-made", "/stale"]),
             Warm::value("two", fetch("two")),
         ];
-        warm_up(warm, visit, &settings, CancellationToken::new()).await;
+        store.warm_up(warm, visit, CancellationToken::new()).await;
         let summary = summary(&log);
         assert!(summary.contains(expected), "{summary}");
     }
@@ -156,7 +152,7 @@ async fn what_is_in_the_cache_is_skipped() {
 #[tokio::test]
 async fn a_stop_ends_it_on_the_spot() {
     let log = Log::start();
-    let settings = settings(&[("APP__CACHE__WARMUP_CONCURRENCY", "1")]).await;
+    let store = store(&[("APP__CACHE__WARMUP_CONCURRENCY", "1")]).await;
     let stop = CancellationToken::new();
     let (held, mut dropped) = mpsc::unbounded_channel::<Infallible>();
     let held = Some(held);
@@ -170,7 +166,7 @@ async fn a_stop_ends_it_on_the_spot() {
         }
     };
     let warm = vec![pages(&["/first", "/second"])];
-    warm_up(warm, visit, &settings, stop).await;
+    store.warm_up(warm, visit, stop).await;
     assert!(dropped.recv().await.is_none(), "what was begun is given up");
     assert_eq!(log.lines("stopped before the cache was warm").len(), 1);
     assert!(log.lines("the cache is warm").is_empty());

@@ -37,7 +37,7 @@ pub use self::redis::RedisSettings; //~{% endif %}
 use self::second::{Second, SecondTier};
 use self::tags::{Generations, TagId};
 use self::time::Time;
-pub use self::warmup::{Warm, warm_up};
+pub use self::warmup::Warm;
 use crate::domain::clock::Clock; //~{% if features contains "redis" %}
 use crate::settings::Secret; //~{% endif %}
 
@@ -209,7 +209,7 @@ impl Store {
         let is_swept = match &tiers.second {
             Some(second) => {
                 let generations = Arc::clone(&tiers.generations);
-                let keep = move |header: &Header| header.is_valid(now, &generations);
+                let keep = move |_: &str, header: &Header| header.is_valid(now, &generations);
                 second.sweep(Box::new(keep)).await
             }
             None => true,

@@ -71,8 +71,8 @@ pub(super) trait SecondTier: Send + Sync + 'static {
 /// Whether an encoded entry may be answered.
 pub(super) type Judge<'a> = &'a (dyn Fn(&[u8]) -> bool + Send + Sync);
 
-/// Whether an entry is to stay.
-pub(super) type Keep = Box<dyn Fn(&Header) -> bool + Send + Sync>;
+/// Whether an entry is to stay, by its key and header.
+pub(super) type Keep = Box<dyn Fn(&str, &Header) -> bool + Send + Sync>;
 
 /// What to do about a key that no tier has: load it, unless another node has done so.
 #[derive(Default)]
@@ -112,8 +112,12 @@ impl Second {
         self.tier.name()
     }
 
+    pub fn is_ready(&self) -> bool {
+        self.tier.is_ready()
+    }
+
     pub fn is_well(&self) -> bool {
-        self.breaker.state() == BreakerState::Closed && self.tier.is_ready()
+        self.breaker.state() == BreakerState::Closed && self.is_ready()
     }
 
     pub fn usage(&self) -> Option<Usage> {

@@ -9,7 +9,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
-use super::{CacheSettings, Cached, Source};
+use super::{CacheSettings, Cached, Source, Store};
+
+/// How long a second tier that connects at the same time is waited for: what others have made need not be made again.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 type Work<T> = Pin<Box<dyn Future<Output = anyhow::Result<T>> + Send>>;
 
@@ -49,35 +52,49 @@ impl Warm {
     }
 }
 
-/// Makes what is not in the cache yet, until `stop`. `visit` asks for the page at a path. What fails is named in the log
-/// and stops nothing else.
-pub async fn warm_up<F>(
-    warm: Vec<Warm>,
-    visit: impl Fn(String) -> F,
-    settings: &CacheSettings,
-    stop: CancellationToken,
-) where
-    F: Future<Output = anyhow::Result<Source>> + Send + 'static,
-{
-    let started = Instant::now();
-    let mut round = Round::new(settings);
-    if stop
-        .run_until_cancelled(round.run(warm, visit))
-        .await
-        .is_none()
+impl Store {
+    /// Makes what is not in the cache yet, until `stop`. `visit` asks for the page at a path. What fails is named in the
+    /// log and stops nothing else.
+    pub async fn warm_up<F>(
+        &self,
+        warm: Vec<Warm>,
+        visit: impl Fn(String) -> F,
+        stop: CancellationToken,
+    ) where
+        F: Future<Output = anyhow::Result<Source>> + Send + 'static,
     {
-        tracing::info!("stopped before the cache was warm");
-        return;
+        let started = Instant::now();
+        let mut round = Round::new(&self.0.settings);
+        let work = async {
+            self.connect_second().await;
+            round.run(warm, visit).await;
+        };
+        if stop.run_until_cancelled(work).await.is_none() {
+            tracing::info!("stopped before the cache was warm");
+            return;
+        }
+        let duration = started.elapsed().as_secs_f64();
+        gauge!("cache_warmup_duration_seconds").set(duration);
+        tracing::info!(
+            made = round.made,
+            skipped = round.skipped,
+            failed = round.failed,
+            duration_ms = duration * 1000.0,
+            "the cache is warm"
+        );
     }
-    let duration = started.elapsed().as_secs_f64();
-    gauge!("cache_warmup_duration_seconds").set(duration);
-    tracing::info!(
-        made = round.made,
-        skipped = round.skipped,
-        failed = round.failed,
-        duration_ms = duration * 1000.0,
-        "the cache is warm"
-    );
+
+    async fn connect_second(&self) {
+        let Some(second) = &self.0.second else { return };
+        let connected = async {
+            while !second.is_ready() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, connected).await.is_err() {
+            tracing::warn!("the cache is warmed without its second tier");
+        }
+    }
 }
 
 struct Round {

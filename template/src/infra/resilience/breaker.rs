@@ -1,6 +1,6 @@
 //! A circuit breaker: after failures in a row a part is left alone for a while, then tried again.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -45,12 +45,20 @@ struct Inner {
 }
 
 #[derive(Debug)]
-enum Circuit {
+struct Circuit {
+    position: Position,
+    /// Raised with every change of position: a call that began in an earlier one says nothing about now.
+    epoch: u64,
+}
+
+#[derive(Debug)]
+enum Position {
     Closed {
         failures: u32,
     },
     Open {
-        until: DateTime<Utc>,
+        since: DateTime<Utc>,
+        pause: Duration,
     },
     /// One call is on its way to try.
     Probing,
@@ -64,56 +72,62 @@ impl Breaker {
             name,
             settings,
             clock,
-            circuit: Mutex::new(Circuit::Closed { failures: 0 }),
+            circuit: Mutex::new(Circuit {
+                position: Position::Closed { failures: 0 },
+                epoch: 0,
+            }),
         }));
-        breaker.record_state(BreakerState::Closed);
+        breaker.record(BreakerState::Closed);
         breaker
     }
 
-    /// The right to make one call, or `None` while the part is left alone.
+    /// The right to make one call, or `None` while the part is left alone. Calls want a timeout: one that never ends keeps
+    /// the others out if it is the one that tries.
     #[must_use]
     pub fn admit(&self) -> Option<Permit> {
         let mut circuit = self.circuit();
-        let is_probe = match *circuit {
-            Circuit::Closed { .. } => false,
-            Circuit::Open { until } if self.0.clock.now() >= until => {
-                *circuit = Circuit::Probing;
-                self.record_state(BreakerState::HalfOpen);
-                true
+        match circuit.position {
+            Position::Closed { .. } => {}
+            Position::Open { since, pause } if self.has_passed(since, pause) => {
+                self.turn(&mut circuit, Position::Probing);
             }
-            Circuit::Open { .. } | Circuit::Probing => return None,
-        };
+            Position::Open { .. } | Position::Probing => return None,
+        }
         Some(Permit {
             breaker: self.clone(),
-            is_probe,
-            is_settled: false,
+            epoch: circuit.epoch,
         })
     }
 
+    /// It stays open until a call comes that may try.
     #[must_use]
     pub fn state(&self) -> BreakerState {
-        match *self.circuit() {
-            Circuit::Closed { .. } => BreakerState::Closed,
-            Circuit::Open { .. } => BreakerState::Open,
-            Circuit::Probing => BreakerState::HalfOpen,
-        }
+        self.circuit().position.state()
     }
 
-    fn circuit(&self) -> std::sync::MutexGuard<'_, Circuit> {
-        self.0
-            .circuit
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn circuit(&self) -> MutexGuard<'_, Circuit> {
+        let circuit = self.0.circuit.lock();
+        circuit.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn has_passed(&self, since: DateTime<Utc>, pause: Duration) -> bool {
+        let passed = self.0.clock.now() - since;
+        // A clock that was set back must not keep it open.
+        passed.to_std().map_or(true, |passed| passed >= pause)
     }
 
     fn open(&self, circuit: &mut Circuit, pause: Duration) {
-        *circuit = Circuit::Open {
-            until: self.0.clock.now() + pause,
-        };
-        self.record_state(BreakerState::Open);
+        let since = self.0.clock.now();
+        self.turn(circuit, Position::Open { since, pause });
     }
 
-    fn record_state(&self, state: BreakerState) {
+    fn turn(&self, circuit: &mut Circuit, position: Position) {
+        self.record(position.state());
+        circuit.position = position;
+        circuit.epoch += 1;
+    }
+
+    fn record(&self, state: BreakerState) {
         let value = match state {
             BreakerState::Closed => 0.0,
             BreakerState::HalfOpen => 1.0,
@@ -123,53 +137,292 @@ impl Breaker {
     }
 }
 
+impl Position {
+    fn state(&self) -> BreakerState {
+        match self {
+            Self::Closed { .. } => BreakerState::Closed,
+            Self::Open { .. } => BreakerState::Open,
+            Self::Probing => BreakerState::HalfOpen,
+        }
+    }
+}
+
 /// One call that was let through. Dropped without a word, it counts as neither success nor failure, and whoever comes
 /// next may try.
 #[derive(Debug)]
 #[must_use]
 pub struct Permit {
     breaker: Breaker,
-    is_probe: bool,
-    is_settled: bool,
+    epoch: u64,
 }
 
 impl Permit {
-    pub fn succeed(mut self) {
-        self.is_settled = true;
-        let mut circuit = self.breaker.circuit();
-        // A call that began before the breaker opened says nothing about now.
-        if self.is_probe || matches!(*circuit, Circuit::Closed { .. }) {
-            *circuit = Circuit::Closed { failures: 0 };
-            self.breaker.record_state(BreakerState::Closed);
-        }
+    pub fn succeed(self) {
+        self.settle(|breaker, circuit| match &mut circuit.position {
+            Position::Closed { failures } => *failures = 0,
+            Position::Probing => {
+                breaker.turn(circuit, Position::Closed { failures: 0 });
+                tracing::info!(breaker = breaker.0.name, "the circuit breaker closed");
+            }
+            Position::Open { .. } => {}
+        });
     }
 
-    pub fn fail(mut self) {
-        self.is_settled = true;
-        let inner = &self.breaker.0;
-        metrics::counter!("circuit_breaker_failures_total", "name" => inner.name).increment(1);
-        let mut circuit = self.breaker.circuit();
-        match &mut *circuit {
-            Circuit::Closed { failures } => {
-                *failures += 1;
-                if *failures >= inner.settings.failures {
-                    self.breaker.open(&mut circuit, inner.settings.open_for);
-                    tracing::warn!(breaker = inner.name, "the circuit breaker opened");
+    pub fn fail(self) {
+        let name = self.breaker.0.name;
+        metrics::counter!("circuit_breaker_failures_total", "name" => name).increment(1);
+        self.settle(|breaker, circuit| {
+            let settings = breaker.0.settings;
+            match &mut circuit.position {
+                Position::Closed { failures } => {
+                    *failures += 1;
+                    if *failures >= settings.failures {
+                        breaker.open(circuit, settings.open_for);
+                        tracing::warn!(breaker = name, "the circuit breaker opened");
+                    }
                 }
+                Position::Probing => breaker.open(circuit, settings.open_for),
+                Position::Open { .. } => {}
             }
-            Circuit::Probing if self.is_probe => {
-                self.breaker.open(&mut circuit, inner.settings.open_for);
-            }
-            Circuit::Probing | Circuit::Open { .. } => {}
+        });
+    }
+
+    fn settle(self, settle: impl FnOnce(&Breaker, &mut Circuit)) {
+        let mut circuit = self.breaker.circuit();
+        if circuit.epoch == self.epoch {
+            settle(&self.breaker, &mut circuit);
         }
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if self.is_probe && !self.is_settled {
-            let mut circuit = self.breaker.circuit();
+        let mut circuit = self.breaker.circuit();
+        // A try that was settled has ended its epoch.
+        if circuit.epoch == self.epoch && matches!(circuit.position, Position::Probing) {
             self.breaker.open(&mut circuit, Duration::ZERO);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    const OPEN_FOR: Duration = Duration::from_secs(30);
+    const NEARLY: Duration = Duration::from_millis(29_999);
+    const THE_REST: Duration = Duration::from_millis(1);
+
+    fn closed() -> (Breaker, Clock) {
+        let clock = Clock::fixed(DateTime::UNIX_EPOCH);
+        let breaker = Breaker::new("part", BreakerSettings::default(), clock.clone());
+        (breaker, clock)
+    }
+
+    fn opened() -> (Breaker, Clock) {
+        let (breaker, clock) = closed();
+        fail(&breaker, 5);
+        (breaker, clock)
+    }
+
+    /// One that lets a call through to try.
+    fn due() -> Breaker {
+        let (breaker, clock) = opened();
+        clock.advance(OPEN_FOR);
+        breaker
+    }
+
+    fn fail(breaker: &Breaker, times: usize) {
+        for _ in 0..times {
+            breaker.admit().unwrap().fail();
+        }
+    }
+
+    #[test]
+    fn five_failures_in_a_row_open_it() {
+        let (breaker, _) = closed();
+        fail(&breaker, 4);
+        assert_eq!(breaker.state(), BreakerState::Closed);
+        fail(&breaker, 1);
+        assert_eq!(breaker.state(), BreakerState::Open);
+        assert!(breaker.admit().is_none());
+    }
+
+    #[test]
+    fn a_success_in_between_starts_the_count_again() {
+        let (breaker, _) = closed();
+        fail(&breaker, 4);
+        breaker.admit().unwrap().succeed();
+        fail(&breaker, 4);
+        assert_eq!(breaker.state(), BreakerState::Closed);
+        fail(&breaker, 1);
+        assert_eq!(breaker.state(), BreakerState::Open);
+    }
+
+    #[test]
+    fn a_call_that_was_given_up_counts_as_neither() {
+        let (breaker, _) = closed();
+        fail(&breaker, 4);
+        for _ in 0..10 {
+            drop(breaker.admit());
+        }
+        assert_eq!(breaker.state(), BreakerState::Closed);
+        fail(&breaker, 1);
+        assert_eq!(breaker.state(), BreakerState::Open);
+    }
+
+    #[test]
+    fn it_stays_open_for_its_time() {
+        let (breaker, clock) = opened();
+        clock.advance(NEARLY);
+        assert!(breaker.admit().is_none());
+        assert_eq!(breaker.state(), BreakerState::Open);
+        clock.advance(THE_REST);
+        let probe = breaker.admit();
+        assert!(probe.is_some());
+        assert_eq!(breaker.state(), BreakerState::HalfOpen);
+    }
+
+    #[test]
+    fn one_call_is_let_through_to_try() {
+        let breaker = due();
+        let probe = breaker.admit().unwrap();
+        assert!(breaker.admit().is_none());
+        assert!(breaker.clone().admit().is_none());
+        probe.succeed();
+    }
+
+    #[test]
+    fn one_of_many_at_the_same_time_is_let_through_to_try() {
+        let breaker = due();
+        let admitted: Vec<_> = thread::scope(|scope| {
+            let callers: Vec<_> = (0..16).map(|_| scope.spawn(|| breaker.admit())).collect();
+            let admitted = callers.into_iter().map(|caller| caller.join().unwrap());
+            admitted.collect()
+        });
+        assert_eq!(admitted.iter().flatten().count(), 1);
+    }
+
+    #[test]
+    fn a_try_that_succeeds_closes_it() {
+        let breaker = due();
+        breaker.admit().unwrap().succeed();
+        assert_eq!(breaker.state(), BreakerState::Closed);
+        fail(&breaker, 4);
+        assert_eq!(breaker.state(), BreakerState::Closed, "the count is new");
+        fail(&breaker, 1);
+        assert_eq!(breaker.state(), BreakerState::Open);
+    }
+
+    #[test]
+    fn a_try_that_fails_opens_it_for_the_whole_time_again() {
+        let (breaker, clock) = opened();
+        for _ in 0..3 {
+            clock.advance(OPEN_FOR);
+            breaker.admit().unwrap().fail();
+            assert_eq!(breaker.state(), BreakerState::Open);
+            clock.advance(NEARLY);
+            assert!(breaker.admit().is_none());
+        }
+    }
+
+    #[test]
+    fn a_try_that_is_given_up_leaves_it_to_the_next_one() {
+        let breaker = due();
+        for _ in 0..3 {
+            drop(breaker.admit().unwrap());
+            assert_eq!(breaker.state(), BreakerState::Open);
+        }
+        breaker.admit().unwrap().succeed();
+        assert_eq!(breaker.state(), BreakerState::Closed);
+    }
+
+    #[test]
+    fn a_try_that_panics_leaves_it_to_the_next_one() {
+        let breaker = due();
+        let probe = breaker.admit().unwrap();
+        let call = thread::spawn(move || {
+            let _probe = probe;
+            panic!("on purpose");
+        });
+        assert!(call.join().is_err());
+        assert!(breaker.admit().is_some());
+    }
+
+    #[test]
+    fn the_end_of_a_call_from_before_changes_nothing_while_it_is_open() {
+        let (breaker, clock) = closed();
+        let mut before: Vec<_> = (0..5).filter_map(|_| breaker.admit()).collect();
+        fail(&breaker, 5);
+        before.pop().unwrap().succeed();
+        assert_eq!(breaker.state(), BreakerState::Open);
+        clock.advance(Duration::from_secs(20));
+        before.pop().unwrap().fail();
+        clock.advance(Duration::from_secs(10));
+        let probe = breaker.admit();
+        assert!(probe.is_some(), "a late failure does not prolong it");
+        before.pop().unwrap().succeed();
+        assert_eq!(breaker.state(), BreakerState::HalfOpen);
+        before.pop().unwrap().fail();
+        assert_eq!(breaker.state(), BreakerState::HalfOpen);
+        drop(before.pop());
+        assert_eq!(breaker.state(), BreakerState::HalfOpen);
+        assert!(breaker.admit().is_none());
+    }
+
+    #[test]
+    fn the_end_of_a_call_from_before_does_not_count_after_it_closed_again() {
+        let (breaker, clock) = closed();
+        let before: Vec<_> = (0..5).filter_map(|_| breaker.admit()).collect();
+        let late = breaker.admit().unwrap();
+        fail(&breaker, 5);
+        clock.advance(OPEN_FOR);
+        breaker.admit().unwrap().succeed();
+        for permit in before {
+            permit.fail();
+        }
+        assert_eq!(breaker.state(), BreakerState::Closed);
+        fail(&breaker, 4);
+        assert_eq!(breaker.state(), BreakerState::Closed);
+        late.succeed();
+        fail(&breaker, 1);
+        assert_eq!(breaker.state(), BreakerState::Open);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_does_not_keep_it_open() {
+        let clock = Clock::fixed(DateTime::UNIX_EPOCH);
+        let breaker = Breaker::new("part", BreakerSettings::default(), clock);
+        let later = DateTime::UNIX_EPOCH + Duration::from_hours(1);
+        let pause = OPEN_FOR;
+        breaker.circuit().position = Position::Open {
+            since: later,
+            pause,
+        };
+        assert!(breaker.admit().is_some());
+    }
+
+    #[test]
+    fn metrics_tell_its_state_and_failures() {
+        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+        let metrics = recorder.handle();
+        let shows = |line: &str| {
+            let text = metrics.render();
+            assert!(text.lines().any(|shown| shown == line), "{text}");
+        };
+        metrics::with_local_recorder(&recorder, || {
+            let (breaker, clock) = closed();
+            shows(r#"circuit_breaker_state{name="part"} 0"#);
+            fail(&breaker, 5);
+            shows(r#"circuit_breaker_state{name="part"} 2"#);
+            shows(r#"circuit_breaker_failures_total{name="part"} 5"#);
+            clock.advance(OPEN_FOR);
+            let probe = breaker.admit().unwrap();
+            shows(r#"circuit_breaker_state{name="part"} 1"#);
+            probe.succeed();
+            shows(r#"circuit_breaker_state{name="part"} 0"#);
+        });
     }
 }
