@@ -1,5 +1,7 @@
 //! The composition root: every component is listed here, and nothing else knows them all.{% capture body %}
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -8,11 +10,11 @@ use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder, Server};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use crate::component::{Component, Health, Probe, Route, Routes, Samples, Task};
+use crate::component::{Component, Health, Probe, Route, Routes, Samples, Task, Warm};
+use crate::handlers::system::Phase;
 use crate::http::problem::Presentation;
 use crate::http::{Front, Listeners, ServerSettings};
 use crate::platform::Platform;
-use crate::telemetry::Exporter;
 use crate::{handlers, http, infra, telemetry};
 
 /// How long background tasks and writes may take to end.
@@ -25,11 +27,11 @@ const CLOSE_GRACE: Duration = Duration::from_secs(5);
 const OPERATOR_GRACE: Duration = Duration::from_secs(1);
 
 /// What this service consists of.
-fn components(platform: &Platform, exporter: Exporter) -> Vec<Component> {
+fn components(platform: &Platform) -> Vec<Component> {
     let articles = infra::articles::service(platform);
     vec![
         stores(platform),
-        handlers::operator::component(exporter, platform),
+        handlers::operator::component(platform),
         handlers::articles::component(articles.clone()), //~{% if frontend == "pages" %}
         crate::features::pages::component(),
         crate::features::pages::articles::component(articles.clone(), platform),
@@ -68,6 +70,27 @@ fn stores(platform: &Platform) -> Component {
     }
 }
 
+/// Fills the cache beside serving. Until that is done `is_starting` holds, if the settings say so.
+fn warm_up(
+    platform: &Platform,
+    warm: Vec<Warm>,
+    routes: Router,
+    is_starting: Arc<AtomicBool>,
+) -> Option<Task> {
+    let settings = platform.settings.cache.clone();
+    // What cannot be read out of the cache need not be put into it.
+    if warm.is_empty() || !settings.warmup_enabled || !settings.read_enabled {
+        return None;
+    }
+    is_starting.store(settings.warmup_before_ready, Ordering::Relaxed);
+    let stop = platform.shutdown.clone();
+    Some(Task::new("cache warm-up", async move {
+        let visit = |path| http::visit(routes.clone(), path);
+        infra::cache::warm_up(warm, visit, &settings, stop).await;
+        is_starting.store(false, Ordering::Relaxed);
+    }))
+}
+
 /// The assembled service.
 pub struct App {
     platform: Platform,
@@ -81,25 +104,31 @@ pub struct App {
 
 impl App {
     #[must_use]
-    pub fn new(platform: Platform, exporter: Exporter) -> Self {
+    pub fn new(platform: Platform) -> Self {
         let mut api = OpenApiRouter::new();
         let (mut pages, mut operator) = (Routes::new(), Routes::new());
-        let (mut probes, mut tasks, mut samples) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut probes, mut tasks) = (Vec::new(), Vec::new());
+        let (mut warm, mut samples) = (Vec::new(), Vec::new());
+        let phase = Phase {
+            shutdown: platform.shutdown.clone(),
+            ..Phase::default()
+        };
         let mut presentation = Presentation {
             page: None,
             development: platform.settings.environment.is_development(),
         };
-        for component in components(&platform, exporter) {
+        for component in components(&platform) {
             tracing::debug!(component = component.name, "assembled");
             api = api.merge(component.api);
             pages = pages.merge(component.pages);
             operator = operator.merge(component.operator);
             tasks.extend(component.tasks);
             probes.extend(component.probes);
+            warm.extend(component.warm);
             samples.extend(component.samples);
             presentation.page = component.error_page.or(presentation.page);
         }
-        pages = pages.merge(handlers::system::routes(probes, platform.shutdown.clone())); //~{% if frontend == "none" %}
+        pages = pages.merge(handlers::system::routes(probes, phase.clone())); //~{% if frontend == "none" %}
 
         //+ pages = pages.get("/", handlers::system::index); //~{% endif %}
 
@@ -119,6 +148,7 @@ impl App {
             presentation,
             platform.tasks.clone(),
         );
+        tasks.extend(warm_up(&platform, warm, public.clone(), phase.is_starting));
         Self {
             public: Front::new(platform.pages.clone(), public, platform.clock.clone()),
             operator: operator.into_parts().0,

@@ -10,6 +10,7 @@ use axum::routing::get;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::http::problem::ErrorPage;
+pub use crate::infra::cache::Warm;
 
 #[derive(Default)]
 pub struct Component {
@@ -24,6 +25,8 @@ pub struct Component {
     pub tasks: Vec<Task>,
     /// What `/health` asks.
     pub probes: Vec<Probe>,
+    /// What is to be in the cache before a visitor asks for it.
+    pub warm: Vec<Warm>,
     /// Adds sample data; run by the subcommand `seed`.
     pub samples: Option<Samples>,
     /// The form in which browsers see errors. The last component that has one decides.

@@ -11,7 +11,7 @@ use app::http::{Listeners, healthcheck};
 use app::infra::db::Database;
 use app::platform::Platform;
 use app::settings::{self, Settings};
-use app::telemetry::{self, Exporter};
+use app::telemetry;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -100,7 +100,6 @@ async fn run(command: Command, settings: Settings) -> anyhow::Result<()> {
 
 async fn serve(settings: Settings) -> anyhow::Result<()> {
     let _guard = telemetry::init_logs(&settings.log)?;
-    let exporter = Exporter::install()?;
     // Before anything slow: a port that is taken is known at once.
     let listeners = Listeners::bind(&settings.server, &settings.operator).await?;
     let stop = stop_on_signal()?;
@@ -109,7 +108,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         tracing::info!("stopped before it served");
         return Ok(());
     };
-    let app = App::new(platform?, exporter);
+    let app = App::new(platform?);
     let shutdown = app.shutdown();
     tokio::spawn(async move {
         stop.cancelled().await;
@@ -190,7 +189,7 @@ async fn print_migrations(settings: &Settings) -> anyhow::Result<()> {
 async fn seed(settings: Settings) -> anyhow::Result<()> {
     let platform = Platform::connect(settings, Clock::system()).await?;
     let cache_is_in_use = !platform.cache.has_second_tier();
-    let app = App::new(platform, Exporter::install()?);
+    let app = App::new(platform);
     println!("samples added: {}", app.add_samples().await?);
     if cache_is_in_use {
         println!(
@@ -201,13 +200,13 @@ async fn seed(settings: Settings) -> anyhow::Result<()> {
 }
 
 fn print_document(settings: Settings) -> anyhow::Result<()> {
-    let app = App::new(Platform::offline(settings)?, Exporter::install()?);
+    let app = App::new(Platform::offline(settings)?);
     println!("{}", app.document().to_pretty_json()?);
     Ok(())
 }
 
 fn print_routes(settings: Settings) -> anyhow::Result<()> {
-    let app = App::new(Platform::offline(settings)?, Exporter::install()?);
+    let app = App::new(Platform::offline(settings)?);
     for route in app.routes() {
         println!("{:7} {:28} {}", route.method, route.path, route.handler);
     }

@@ -1,4 +1,4 @@
-//! The handles everything else is built from, made once at the start and spent in `app.rs`.
+//! The handles everything else is built from, made once at the start and spent in `app.rs`.{% capture body %}
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -11,10 +11,11 @@ use crate::http::page_cache::PageCache;
 use crate::infra::cache::Store;
 use crate::infra::db::Database;
 use crate::settings::Settings;
-use crate::telemetry::build_info;
+use crate::telemetry::{Exporter, build_info};
 
 pub struct Platform {
     pub settings: Settings,
+    pub metrics: Exporter,
     pub database: Database,
     pub cache: Store,
     pub pages: PageCache,
@@ -29,15 +30,15 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// Waits for the database, migrates it, and opens the cache.
+    /// Starts the metrics, waits for the database, migrates it, and opens the cache.
     ///
     /// # Errors
     /// If the database does not answer in time, refuses, or cannot be migrated.
     pub async fn connect(settings: Settings, clock: Clock) -> anyhow::Result<Self> {
+        let metrics = Exporter::install()?;
         let database = connect(&settings).await?;
-        let origin = origin(&settings);
-        let cache = Store::open(settings.cache.clone(), &origin, clock.clone());
-        Ok(Self::assemble(settings, database, cache, clock))
+        let cache = open_cache(&settings, &clock);
+        Ok(Self::assemble(settings, metrics, database, cache, clock))
     }
 
     /// A platform that touches nothing: to look at the routes and the document they make.
@@ -45,15 +46,24 @@ impl Platform {
     /// # Errors
     /// If the settings do not name a database of the right kind.
     pub fn offline(settings: Settings) -> anyhow::Result<Self> {
+        let metrics = Exporter::install()?;
         let clock = Clock::system();
         let database = Database::open(&settings.database)?;
         let cache = Store::in_memory(settings.cache.clone(), clock.clone());
-        Ok(Self::assemble(settings, database, cache, clock))
+        Ok(Self::assemble(settings, metrics, database, cache, clock))
     }
 
-    fn assemble(settings: Settings, database: Database, cache: Store, clock: Clock) -> Self {
+    /// `metrics` record already: the stores have taken their handles from them.
+    fn assemble(
+        settings: Settings,
+        metrics: Exporter,
+        database: Database,
+        cache: Store,
+        clock: Clock,
+    ) -> Self {
         Self {
             settings,
+            metrics,
             database,
             pages: PageCache::new(&cache, clock.clone()),
             cache,
@@ -85,10 +95,18 @@ async fn connect(settings: &Settings) -> anyhow::Result<Database> {
     Ok(database)
 }
 
+fn open_cache(settings: &Settings, clock: &Clock) -> Store {
+    let (origin, clock, cache) = (origin(settings), clock.clone(), settings.cache.clone()); //~{% if features contains "redis" %}
+    if let Some(url) = &settings.redis.url {
+        return Store::shared(cache, &settings.redis, url, &origin, clock);
+    } //~{% endif %}
+    Store::open(cache, &origin, clock)
+}
+
 /// What cached pages were made by and made of: this build, this database, and what the service is called.
 fn origin(settings: &Settings) -> String {
     let mut made_of = DefaultHasher::new();
     settings.database.url.expose().hash(&mut made_of);
     settings.server.public_url.hash(&mut made_of);
     format!("{}-{:016x}", build_info().fingerprint, made_of.finish())
-}
+} //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

@@ -1,4 +1,4 @@
-//! The settings: layered, checked as a whole before anything starts, and able to say where each value is from.
+//! The settings: layered, checked as a whole before anything starts, and able to say where each value is from.{% capture body %}
 //!
 //! Each section is a plain struct beside the code it configures. `config/default.toml` is the list of them all.
 
@@ -18,7 +18,8 @@ use validator::{Validate, ValidationError};
 use self::layers::{Layers, each_leaf};
 pub use self::secret::Secret;
 use crate::http::{OperatorSettings, ServerSettings};
-use crate::infra::cache::CacheSettings;
+use crate::infra::cache::CacheSettings; //~{% if features contains "redis" %}
+use crate::infra::cache::RedisSettings; //~{% endif %}
 use crate::infra::db::DatabaseSettings;
 use crate::telemetry::LogSettings;
 
@@ -37,9 +38,22 @@ pub struct Settings {
     #[validate(nested)]
     pub database: DatabaseSettings,
     #[validate(nested)]
-    pub cache: CacheSettings,
+    pub cache: CacheSettings, //~{% if features contains "redis" %}
+    #[validate(nested)]
+    pub redis: RedisSettings, //~{% endif %}
     #[validate(nested)]
     pub log: LogSettings,
+}
+
+impl Settings {
+    /// The secrets that are too easy to guess for production.
+    fn weak_secrets(&self) -> Vec<&'static str> {
+        let secrets = [("operator.token", &self.operator.token)];
+        let weak = secrets
+            .iter()
+            .filter(|(_, secret)| secret.as_ref().is_some_and(|secret| !secret.is_strong()));
+        weak.map(|(key, _)| *key).collect()
+    }
 }
 
 /// `APP_ENV`
@@ -181,4 +195,4 @@ pub fn limited(duration: &Duration) -> Result<(), ValidationError> {
         return Err(ValidationError::new("long").with_message("must be at most 10years".into()));
     }
     Ok(())
-}
+} //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

@@ -80,7 +80,17 @@ fn a_plain_name_is_accepted() -> Result<()> {
 #[test]
 fn an_answer_the_option_does_not_have_is_refused() -> Result<()> {
     for (release, tool) in releases() {
-        for (option, answer) in [("database", "mysql"), ("frontend", ""), ("license", "mit")] {
+        for (option, answer) in [
+            ("database", "mysql"),
+            ("frontend", ""),
+            ("license", "mit"),
+            ("features", "rediss"),
+            ("features", "Redis"),
+            ("features", "redis,websockets"),
+            ("features", "redis, redis"),
+            ("features", "redis redis"),
+            ("features", "none"),
+        ] {
             let workshop = Workshop::new();
             let message = refused(workshop.generate(&tool, "shop", &[(option, answer)]));
             let sentence = format!("is not a valid value for {option}");
@@ -101,6 +111,8 @@ fn a_misspelt_option_is_refused_with_the_right_one() -> Result<()> {
             ("db", "database"),
             ("front-end", "frontend"),
             ("licence", "license"),
+            ("feature", "features"),
+            ("redis", "features"),
             ("desc", "description"),
         ] {
             let workshop = Workshop::new();

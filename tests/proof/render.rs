@@ -1,5 +1,7 @@
 //! Every profile against its snapshot and the rules no combination may break.
 
+use std::fs;
+
 use anyhow::Result;
 use axle_tests::{Workshop, assert_same_files, oldest, releases};
 use tempfile::TempDir;
@@ -43,6 +45,41 @@ fn every_profile_renders_right_and_the_same_in_both_releases() -> Result<()> {
     Ok(())
 }
 
+/// Who did not ask for Redis reads nothing of it: no dependency, no file, no line.
+#[test]
+fn without_redis_nothing_mentions_it() -> Result<()> {
+    let workshop = Workshop::new();
+    let project = workshop.generate(&Tool::Library, "shop", &[])?;
+    let mut mentioned = Vec::new();
+    for file in repo::files_below(&project)? {
+        // The first build takes what is not needed out of the lock file.
+        if file.ends_with("Cargo.lock") {
+            continue;
+        }
+        let bytes = fs::read(project.join(&file))?;
+        let text = format!("{} {}", file.display(), String::from_utf8_lossy(&bytes));
+        let mut words = text.split(|c: char| !c.is_alphanumeric());
+        if words.any(|word| word.eq_ignore_ascii_case("redis")) {
+            mentioned.push(file);
+        }
+    }
+    assert!(mentioned.is_empty(), "{mentioned:?}");
+    Ok(())
+}
+
+#[test]
+fn a_feature_given_twice_is_recorded_once() -> Result<()> {
+    let workshop = Workshop::new();
+    for (release, tool) in releases() {
+        let project = workshop.generate(&tool, "shop", &[("features", "redis,redis")])?;
+        let manifest: toml::Table = fs::read_to_string(project.join("Cargo.toml"))?.parse()?;
+        let features = &manifest["package"]["metadata"]["axle"]["features"];
+        assert_eq!(*features, toml::Value::from(vec!["redis"]), "{release}");
+        fs::remove_dir_all(project)?;
+    }
+    Ok(())
+}
+
 #[test]
 fn no_snapshot_is_left_over_from_a_profile_that_is_gone() -> Result<()> {
     let config = Config::read(repo::root())?;
@@ -64,7 +101,7 @@ fn a_description_may_hold_any_character() -> Result<()> {
     let description = r#"Orders "to go": C:\temp, 50 % & <more> – ünïcode"#;
     let tool = Tool::Binary(oldest());
     let project = workshop.generate(&tool, "orders", &[("description", description)])?;
-    let manifest: toml::Table = std::fs::read_to_string(project.join("Cargo.toml"))?.parse()?;
+    let manifest: toml::Table = fs::read_to_string(project.join("Cargo.toml"))?.parse()?;
     assert_eq!(
         manifest["package"]["description"].as_str(),
         Some(description)

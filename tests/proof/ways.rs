@@ -166,14 +166,12 @@ fn a_script_stays_executable() -> Result<()> {
     Ok(())
 }
 
-/// What docs/options.md tells to write for a new option.
-const NEW_OPTION: &str = r#"
-[placeholders.features]
-type = "array"
-prompt = "Which features?"
-choices = ["websocket"]
-default = []
-
+/// What docs/options.md tells to write for a new value of `features`.
+const CHOICES: [&str; 2] = [
+    r#"choices = ["redis"]"#,
+    r#"choices = ["redis", "websocket"]"#,
+];
+const NEW_CONDITIONAL: &str = r#"
 [conditional.'!features.contains("websocket")']
 ignore = [
     "template/src/features/websocket/mod.rs",
@@ -186,7 +184,9 @@ fn an_option_added_as_the_documentation_says_comes_and_goes_with_its_folder() ->
     let workshop = Workshop::new();
     let config = workshop.source().join("cargo-generate.toml");
     let text = fs::read_to_string(&config)?;
-    fs::write(&config, text + NEW_OPTION)?;
+    let [one, two] = CHOICES;
+    assert!(text.contains(one), "the choices are others now");
+    fs::write(&config, text.replacen(one, two, 1) + NEW_CONDITIONAL)?;
     let folder = "src/features/websocket";
     write(
         &workshop
@@ -219,8 +219,13 @@ fn an_option_added_as_the_documentation_says_comes_and_goes_with_its_folder() ->
         assert!(!without.join("tests/it/websocket.rs").exists());
         assert!(!fs::read_to_string(without.join("src/lib.rs"))?.contains("websocket"));
         assert!(repo::empty_folders_below(&without)?.is_empty());
-        fs::remove_dir_all(with)?;
-        fs::remove_dir_all(without)?;
+        let both = workshop.generate(&tool, "both", &[("features", "websocket,redis")])?;
+        let manifest: toml::Table = fs::read_to_string(both.join("Cargo.toml"))?.parse()?;
+        let features = &manifest["package"]["metadata"]["axle"]["features"];
+        assert_eq!(*features, toml::Value::from(vec!["websocket", "redis"]));
+        for project in [with, without, both] {
+            fs::remove_dir_all(project)?;
+        }
     }
     Ok(())
 }

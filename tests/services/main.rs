@@ -3,6 +3,7 @@
 //! One test after the other, because all share one target folder: `cargo test --test services [-- FILTER]`.
 
 mod domains;
+mod redis;
 mod refusals;
 mod service;
 
@@ -38,11 +39,12 @@ fn main() -> ExitCode {
     arguments.test_threads = Some(1);
     let config = Config::read(repo::root()).expect("the template's configuration can be read");
     let mut trials = Vec::new();
-    for profile in profiles::compiled(&config) {
+    for (number, profile) in profiles::compiled(&config).into_iter().enumerate() {
         let mut checks = CHECKS.to_vec();
         checks.extend(refusals::of(&profile));
+        checks.extend(redis::of(&profile));
         checks.extend(domains::of(&profile));
-        let generated = Arc::new(Generated::later(profile));
+        let generated = Arc::new(Generated::later(profile, number));
         for (name, check) in checks {
             let generated = Arc::clone(&generated);
             trials.push(Trial::test(

@@ -7,11 +7,13 @@ use std::sync::OnceLock;
 
 use anyhow::{Context, Result, ensure};
 use axle_tests::{Workshop, oldest};
+use tempfile::TempDir;
 use toml::{Table, Value};
 use xtask::generate::{self, Request, Tool};
 use xtask::postgres::{self, Postgres};
 use xtask::process;
 use xtask::profiles::Profile;
+use xtask::redis;
 use xtask::repo;
 use xtask::service::{self, Service};
 use xtask::suite::POSTGRES_URL;
@@ -19,21 +21,24 @@ use xtask::suite::POSTGRES_URL;
 /// A profile's service, generated when the first check asks for it.
 pub struct Generated {
     pub profile: Profile,
+    number: usize,
     workshop: OnceLock<(Workshop, PathBuf)>,
     postgres: OnceLock<Postgres>,
 }
 
 impl Generated {
-    pub fn later(profile: Profile) -> Self {
+    pub fn later(profile: Profile, number: usize) -> Self {
         Self {
             profile,
+            number,
             workshop: OnceLock::new(),
             postgres: OnceLock::new(),
         }
     }
 
+    /// A number, because the name of a profile can be longer than that of a project may be.
     fn name(&self) -> String {
-        format!("axle-{}", self.profile.name.replace('_', "-"))
+        format!("axle-{}", self.number)
     }
 
     /// The project's folder, outside the repository.
@@ -88,6 +93,9 @@ impl Generated {
         if self.needs_postgres() {
             test.env(POSTGRES_URL, self.postgres_url()?);
         }
+        if self.profile.takes("features", "redis") {
+            redis::server()?; // they start it themselves
+        }
         let output = process::capture(&mut test)?;
         let said = String::from_utf8_lossy(&output.stdout);
         let passed = said
@@ -110,15 +118,21 @@ impl Generated {
         Ok(())
     }
 
+    /// The address of a new database for the check called `check`, which works in `folder`.
+    pub fn new_database(&self, check: &str, folder: &Path) -> Result<String> {
+        if self.needs_postgres() {
+            let name = format!("{}-{check}", self.name());
+            return postgres::create_database(&self.postgres_url()?, &name);
+        }
+        Ok(format!("sqlite://{}/app.db", folder.display()))
+    }
+
     pub fn answers_and_stops_cleanly(&self) -> Result<()> {
         let binary = self.binary()?;
-        let url = if self.needs_postgres() {
-            postgres::create_database(&self.postgres_url()?, &self.name())?
-        } else {
-            "sqlite://data/app.db".to_owned()
-        };
+        let folder = TempDir::new()?;
+        let url = self.new_database("answers", folder.path())?;
         let env = [("DATABASE_URL", url.as_str())];
-        let mut service = Service::start(&binary, self.project()?, &env)?;
+        let service = Service::start(&binary, self.project()?, &env)?;
         for path in ["/", "/health", "/api/openapi.json"] {
             let answer = service.get(path)?;
             ensure!(
@@ -128,14 +142,24 @@ impl Generated {
                 service.log()
             );
         }
-        let status = service.stop()?;
+        let health = service.get("/health")?;
         ensure!(
-            status.code() == Some(0),
-            "after SIGTERM: {status}\n{}",
-            service.log()
+            health.text.contains(r#""cache_l2":"ok""#),
+            "the cache is not well: {}",
+            health.text
         );
-        Ok(())
+        stops_cleanly(service)
     }
+}
+
+pub fn stops_cleanly(mut service: Service) -> Result<()> {
+    let status = service.stop()?;
+    ensure!(
+        status.code() == Some(0),
+        "after SIGTERM: {status}\n{}",
+        service.log()
+    );
+    Ok(())
 }
 
 /// Every package of a lock file, as `name version`.

@@ -6,7 +6,7 @@
 //! - [`generate`]: how is a project generated, with the library or with the released binary?
 //! - [`proof`]: what must be true of a rendered project?
 //! - [`mutate`]: would the proof notice a broken marker?
-//! - [`postgres`], [`service`]: the real database and the real service the tests talk to.
+//! - [`postgres`], [`redis`], [`service`]: the real servers and the real service the tests talk to.
 //! - [`process`], [`tools`]: child processes, and the programs a fresh machine lacks.
 //! - [`suite`], [`demo`], [`bench`]: the commands.
 
@@ -18,6 +18,7 @@ pub mod postgres;
 pub mod process;
 pub mod profiles;
 pub mod proof;
+pub mod redis;
 pub mod repo;
 pub mod service;
 pub mod suite;

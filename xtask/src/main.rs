@@ -90,17 +90,17 @@ fn render(profile: &str, folder: &std::path::Path) -> Result<()> {
 
 fn bless() -> Result<()> {
     let source = repo::clean_copy()?;
-    let into = tempfile::tempdir()?;
     let snapshots = repo::root().join("tests/snapshots");
     if snapshots.exists() {
         std::fs::remove_dir_all(&snapshots)?;
     }
     std::fs::create_dir_all(&snapshots)?;
     for profile in profiles::rendered(&Config::read(source.path())?) {
+        let into = tempfile::tempdir()?;
         let request = Request {
             source: source.path(),
             into: into.path(),
-            name: &profile.name,
+            name: "proof",
             answers: &profile.answers,
         };
         let project = generate::project(&Tool::Library, request)?;

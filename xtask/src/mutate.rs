@@ -11,7 +11,7 @@ use crate::process;
 use crate::profiles::{self, Profile};
 use crate::proof;
 use crate::repo;
-use crate::template::Config;
+use crate::template::{self, Config};
 
 /// One file with one thing broken.
 #[derive(Debug)]
@@ -57,15 +57,20 @@ fn first_problem(source: &Path, profiles: &[Profile]) -> Option<String> {
         Ok(problems) if !problems.is_empty() => return problems.into_iter().next(),
         Ok(_) => {}
     }
-    profiles.iter().find_map(|profile| {
-        let problems =
-            problems_of(source, profile).unwrap_or_else(|error| vec![format!("{error:#}")]);
-        let first = problems.into_iter().next()?;
-        Some(format!("{}: {first}", profile.name))
-    })
+    let first_with = |proof: Proof| {
+        profiles.iter().find_map(|profile| {
+            let problems = problems_of(source, profile, proof)
+                .unwrap_or_else(|error| vec![format!("{error:#}")]);
+            let first = problems.into_iter().next()?;
+            Some(format!("{}: {first}", profile.name))
+        })
+    };
+    first_with(proof::of_files).or_else(|| first_with(proof::of_project))
 }
 
-fn problems_of(source: &Path, profile: &Profile) -> Result<Vec<String>> {
+type Proof = fn(&Path, &Path, &Profile) -> Result<Vec<String>>;
+
+fn problems_of(source: &Path, profile: &Profile, proof: Proof) -> Result<Vec<String>> {
     let into = TempDir::new().context("cannot create a temporary folder")?;
     let request = Request {
         source,
@@ -74,7 +79,7 @@ fn problems_of(source: &Path, profile: &Profile) -> Result<Vec<String>> {
         answers: &profile.answers,
     };
     let project = generate::project(&Tool::Library, request)?;
-    proof::of_project(source, &project, profile)
+    proof(source, &project, profile)
 }
 
 fn mutations(source: &Path) -> Result<Vec<Mutation>> {
@@ -124,7 +129,7 @@ fn of_markers(file: &str, text: &str) -> Vec<Mutation> {
         let line = before.lines().count();
         for (broken, what) in broken_conditions(condition) {
             all.push(Mutation {
-                what: format!("{file}:{line}: `{condition}` {what}"),
+                what: format!("{file}:{line}: `{condition}` {what}: `{broken}`"),
                 file: file.to_owned(),
                 text: format!("{before}{{% if {broken} %}}{after}"),
             });
@@ -150,17 +155,48 @@ fn of_condition(file: &str, text: &str, condition: &str, place: &str) -> Vec<Mut
         .collect()
 }
 
+/// The condition with one clause misspelt in its option, in its value or turned round, and with its clauses joined wrongly.
 fn broken_conditions(condition: &str) -> Vec<(String, &'static str)> {
-    let turned = if condition.contains("!=") {
-        condition.replacen("!=", "==", 1)
-    } else {
-        condition.replacen("==", "!=", 1)
-    };
-    vec![
-        (format!("x{condition}"), "with its option misspelt"),
-        (condition.replacen('"', "\"x", 1), "with its value misspelt"),
-        (turned, "turned round"),
-    ]
+    let mut all = Vec::new();
+    for clause in template::clauses(condition) {
+        let name = clause.trim_start_matches('!');
+        let misspelt = [
+            (
+                clause.replacen(name, &format!("x{name}"), 1),
+                "with an option misspelt",
+            ),
+            (clause.replacen('"', "\"x", 1), "with a value misspelt"),
+        ];
+        let turned = turned_round(clause).map(|turned| (turned, "turned round"));
+        for (broken, what) in misspelt.into_iter().chain(turned) {
+            all.push((condition.replacen(clause, &broken, 1), what));
+        }
+    }
+    for (word, other) in [
+        (" and ", " or "),
+        (" or ", " and "),
+        (" && ", " || "),
+        (" || ", " && "),
+    ] {
+        if condition.contains(word) {
+            all.push((condition.replace(word, other), "joined wrongly"));
+        }
+    }
+    all
+}
+
+/// Liquid has no word for "does not contain", so its `contains` stays.
+fn turned_round(clause: &str) -> Option<String> {
+    if clause.contains("!=") {
+        return Some(clause.replacen("!=", "==", 1));
+    }
+    if clause.contains("==") {
+        return Some(clause.replacen("==", "!=", 1));
+    }
+    match clause.strip_prefix('!') {
+        Some(contains) => Some(contains.to_owned()),
+        None => clause.contains(".contains(").then(|| format!("!{clause}")),
+    }
 }
 
 fn replaced(file: &str, text: &str, from: &str, to: &str, what: &str) -> Mutation {
@@ -168,5 +204,30 @@ fn replaced(file: &str, text: &str, from: &str, to: &str, what: &str) -> Mutatio
         what: format!("{file}: {from} {what}"),
         file: file.to_owned(),
         text: text.replacen(from, to, 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::broken_conditions;
+
+    #[test]
+    fn every_clause_is_broken_in_every_way() {
+        let broken: Vec<String> = broken_conditions(r#"a == "b" && !c.contains("d")"#)
+            .into_iter()
+            .map(|(broken, _)| broken)
+            .collect();
+        assert_eq!(
+            broken,
+            [
+                r#"xa == "b" && !c.contains("d")"#,
+                r#"a == "xb" && !c.contains("d")"#,
+                r#"a != "b" && !c.contains("d")"#,
+                r#"a == "b" && !xc.contains("d")"#,
+                r#"a == "b" && !c.contains("xd")"#,
+                r#"a == "b" && c.contains("d")"#,
+                r#"a == "b" || !c.contains("d")"#,
+            ]
+        );
     }
 }

@@ -54,6 +54,13 @@ impl Profile {
         found.map(|(_, answer)| answer.as_str())
     }
 
+    /// Whether the answers take `choice` of `option`, which may take many.
+    #[must_use]
+    pub fn takes(&self, option: &str, choice: &str) -> bool {
+        self.answer(option)
+            .is_some_and(|answer| answer.split(',').any(|taken| taken == choice))
+    }
+
     fn rust_answers(&self) -> Vec<&(String, String)> {
         self.answers
             .iter()

@@ -146,6 +146,15 @@ fn marker_problems(config: &Config, text: &str) -> Vec<String> {
 
 /// What is wrong with a project rendered from `source` for `profile`.
 pub fn of_project(source: &Path, project: &Path, profile: &Profile) -> Result<Vec<String>> {
+    let mut problems = of_files(source, project, profile)?;
+    if problems.is_empty() {
+        problems.extend(format_problem(project)?);
+    }
+    Ok(problems)
+}
+
+/// The same but for the format of the code, which takes longer to look at than all the rest.
+pub fn of_files(source: &Path, project: &Path, profile: &Profile) -> Result<Vec<String>> {
     let mut problems = Vec::new();
     problems.extend(snapshot_difference(source, project, profile)?);
     for folder in repo::empty_folders_below(project)? {
@@ -153,22 +162,23 @@ pub fn of_project(source: &Path, project: &Path, profile: &Profile) -> Result<Ve
     }
     problems.extend(file_problems(source, project)?);
     problems.extend(orphans(project)?);
-    problems.extend(record_problems(project, profile)?);
-    if problems.is_empty() {
-        let formatted = process::cargo()
-            .args(["fmt", "--check"])
-            .current_dir(project)
-            .output()
-            .context("cannot run cargo fmt")?;
-        if !formatted.status.success() {
-            problems.push(format!(
-                "the output is not formatted:\n{}{}",
-                String::from_utf8_lossy(&formatted.stdout),
-                String::from_utf8_lossy(&formatted.stderr)
-            ));
-        }
-    }
+    problems.extend(record_problems(&Config::read(source)?, project, profile)?);
     Ok(problems)
+}
+
+fn format_problem(project: &Path) -> Result<Option<String>> {
+    let formatted = process::cargo()
+        .args(["fmt", "--check"])
+        .current_dir(project)
+        .output()
+        .context("cannot run cargo fmt")?;
+    Ok((!formatted.status.success()).then(|| {
+        format!(
+            "the output is not formatted:\n{}{}",
+            String::from_utf8_lossy(&formatted.stdout),
+            String::from_utf8_lossy(&formatted.stderr)
+        )
+    }))
 }
 
 /// Where the committed list of files and conditional lines of `profile` is.
@@ -270,7 +280,7 @@ fn orphans(project: &Path) -> Result<Vec<String>> {
             continue;
         };
         let stem = stem.to_string_lossy();
-        let root = ["main", "lib", "build"].contains(&&*stem);
+        let root = ["main", "lib", "build"].contains(&&*stem) || folder == Path::new("benches");
         if root || file.extension().is_none_or(|extension| extension != "rs") {
             continue;
         }
@@ -302,7 +312,7 @@ fn origin(source: &Path, file: &Path) -> PathBuf {
 
 /// The manifest must carry the description and the license, and `[package.metadata.axle]` the other answers and the
 /// version of the template.
-fn record_problems(project: &Path, profile: &Profile) -> Result<Vec<String>> {
+fn record_problems(config: &Config, project: &Path, profile: &Profile) -> Result<Vec<String>> {
     let text = fs::read_to_string(project.join("Cargo.toml")).context("there is no Cargo.toml")?;
     let manifest: Table = match text.parse() {
         Ok(manifest) => manifest,
@@ -313,9 +323,9 @@ fn record_problems(project: &Path, profile: &Profile) -> Result<Vec<String>> {
     let package = table(manifest.get("package"));
     let record = table(table(package.get("metadata")).get("axle"));
     let mut problems = Vec::new();
-    let mut expect = |table: &Table, key: &str, answer: Option<&str>| {
-        let found = table.get(key).and_then(Value::as_str);
-        if found != answer {
+    let mut expect = |table: &Table, key: &str, answer: Option<Value>| {
+        let found = table.get(key);
+        if found != answer.as_ref() {
             problems.push(format!(
                 "Cargo.toml has {key} = {found:?} where {answer:?} is right"
             ));
@@ -324,13 +334,22 @@ fn record_problems(project: &Path, profile: &Profile) -> Result<Vec<String>> {
     let license = profile
         .answer("license")
         .filter(|license| *license != "none");
-    expect(&package, "license", license);
-    expect(&package, "description", profile.answer("description"));
-    expect(&record, "template", Some(VERSION));
-    for (option, answer) in &profile.answers {
-        if option != "license" && option != "description" {
-            expect(&record, option, Some(answer)); // the package says the other two
+    let description = profile.answer("description");
+    expect(&package, "license", license.map(Value::from));
+    expect(&package, "description", description.map(Value::from));
+    expect(&record, "template", Some(VERSION.into()));
+    for option in &config.options {
+        if ["license", "description"].contains(&option.name.as_str()) {
+            continue; // the package says these two
         }
+        let answer = profile.answer(&option.name).map(|answer| {
+            if option.many {
+                Value::from(answer.split_terminator(',').collect::<Vec<_>>())
+            } else {
+                Value::from(answer)
+            }
+        });
+        expect(&record, &option.name, answer);
     }
     Ok(problems)
 }

@@ -42,7 +42,9 @@ pub fn command(binary: &Path, folder: &Path) -> Command {
     command.current_dir(folder);
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
-        if name.starts_with("APP_") || ["PORT", "DATABASE_URL", "RUST_LOG"].contains(&&*name) {
+        if name.starts_with("APP_")
+            || ["PORT", "DATABASE_URL", "REDIS_URL", "RUST_LOG"].contains(&&*name)
+        {
             command.env_remove(&*name);
         }
     }
@@ -55,6 +57,18 @@ pub struct Answer {
     pub status: u16,
     /// Head and body as they came.
     pub text: String,
+}
+
+impl Answer {
+    /// The value of a header, by its name in lower case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let head = self.text.split("\r\n\r\n").next()?;
+        head.lines()
+            .filter_map(|line| line.split_once(": "))
+            .find(|(found, _)| found.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+    }
 }
 
 /// A running service, stopped when dropped.
@@ -119,6 +133,13 @@ impl Service {
         get(&self.address, path)
     }
 
+    /// Sends `json` to the public listener.
+    pub fn send(&self, method: &str, path: &str, json: &str) -> Result<Answer> {
+        let length = json.len();
+        let head = format!("Content-Type: application/json\r\nContent-Length: {length}\r\n");
+        ask(&self.address, method, path, &head, json)
+    }
+
     /// What the service has logged so far.
     #[must_use]
     pub fn log(&self) -> String {
@@ -167,12 +188,16 @@ impl Drop for Service {
 
 /// One HTTP request on its own connection.
 pub fn get(address: &str, path: &str) -> Result<Answer> {
+    ask(address, "GET", path, "Accept: text/html, */*\r\n", "")
+}
+
+fn ask(address: &str, method: &str, path: &str, head: &str, body: &str) -> Result<Answer> {
     let mut stream =
         TcpStream::connect(address).with_context(|| format!("nothing listens on {address}"))?;
     stream.set_read_timeout(Some(PATIENCE))?;
     write!(
         stream,
-        "GET {path} HTTP/1.1\r\nHost: {address}\r\nAccept: text/html, */*\r\nConnection: close\r\n\r\n"
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\n{head}Connection: close\r\n\r\n{body}"
     )?;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes)?;

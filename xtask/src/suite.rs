@@ -12,6 +12,7 @@ use crate::demo;
 use crate::mutate;
 use crate::postgres::Postgres;
 use crate::process;
+use crate::redis;
 use crate::repo;
 use crate::service;
 use crate::tools;
@@ -42,9 +43,11 @@ const STEPS: [Step; 9] = [
         ))
     }),
     ("template in place: tests on SQLite", |suite| {
+        redis::server()?;
         suite.check(in_place("test"))
     }),
     ("template in place: tests on PostgreSQL", |suite| {
+        redis::server()?;
         let mut test = in_place("test --features postgres");
         test.env(POSTGRES_URL, suite.postgres_url()?);
         suite.check(test)

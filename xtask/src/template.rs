@@ -80,12 +80,7 @@ impl Config {
         if condition == "false" {
             return None; // a line of the raw template only
         }
-        let clauses = condition
-            .split(" and ")
-            .flat_map(|part| part.split(" or "))
-            .flat_map(|part| part.split(" && "))
-            .flat_map(|part| part.split(" || "));
-        for clause in clauses {
+        for clause in clauses(condition) {
             let Some((name, value)) = compared(clause) else {
                 return Some(format!("`{clause}` compares nothing"));
             };
@@ -94,11 +89,23 @@ impl Config {
                 Some(option) if !option.choices.iter().any(|choice| choice == value) => {
                     return Some(format!("`{name}` is never `{value}`"));
                 }
+                Some(option) if option.many && !clause.contains("contains") => {
+                    return Some(format!("`{name}` is a list: ask what it `contains`"));
+                }
                 Some(_) => {}
             }
         }
         None
     }
+}
+
+/// What a condition joins with "and" or "or".
+pub fn clauses(condition: &str) -> impl Iterator<Item = &str> {
+    condition
+        .split(" and ")
+        .flat_map(|part| part.split(" or "))
+        .flat_map(|part| part.split(" && "))
+        .flat_map(|part| part.split(" || "))
 }
 
 /// The option and the value of `a == "b"`, `a contains "b"` (Liquid) or `!a.contains("b")` (Rhai).
@@ -297,13 +304,17 @@ pub mod http; //~{% endcapture %}{{ body | remove: \" //~\" | remove: \"//+ \" }
 
     #[test]
     fn a_condition_on_an_unknown_option_or_value_is_a_problem() {
+        let option = |name: &str, choices: &[&str], many| TemplateOption {
+            name: name.into(),
+            default: String::new(),
+            choices: choices.iter().map(|&choice| choice.into()).collect(),
+            many,
+        };
         let config = Config {
-            options: vec![TemplateOption {
-                name: "database".into(),
-                default: "sqlite".into(),
-                choices: vec!["sqlite".into(), "postgres".into()],
-                many: false,
-            }],
+            options: vec![
+                option("database", &["sqlite", "postgres"], false),
+                option("features", &["redis"], true),
+            ],
             include: vec![],
             ignore: vec![],
             hooks: vec![],
@@ -312,9 +323,10 @@ pub mod http; //~{% endcapture %}{{ body | remove: \" //~\" | remove: \"//+ \" }
         let problem = |condition| config.problem_with_condition(condition);
         assert_eq!(problem("database == \"postgres\""), None);
         assert_eq!(problem("false"), None);
-        assert_eq!(problem("database contains \"postgres\""), None);
-        assert_eq!(problem("!database.contains(\"postgres\")"), None);
-        assert!(problem("!database.contains(\"postgre\")").is_some());
+        assert_eq!(problem("features contains \"redis\""), None);
+        assert_eq!(problem("!features.contains(\"redis\")"), None);
+        assert!(problem("!features.contains(\"rediss\")").is_some());
+        assert!(problem("features == \"redis\"").is_some());
         assert!(problem("databse == \"postgres\"").is_some());
         assert!(problem("database == \"postgress\"").is_some());
         assert!(problem("database == \"sqlite\" or database != \"x\"").is_some());

@@ -11,7 +11,8 @@ use crate::platform::Platform;
 use crate::telemetry::Exporter;
 
 #[must_use]
-pub fn component(exporter: Exporter, platform: &Platform) -> Component {
+pub fn component(platform: &Platform) -> Component {
+    let exporter = platform.metrics.clone();
     let upkeep = exporter.clone().upkeep_until(platform.stop_tasks.clone());
     let state = (exporter, platform.database.clone(), platform.cache.clone());
     let operator = Routes::new().get("/metrics", metrics).with_state(state);

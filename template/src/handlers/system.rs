@@ -1,6 +1,8 @@
 //! What the service says about itself: health, build, the API's index and documentation.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Json;
@@ -17,13 +19,22 @@ use crate::telemetry::{BuildInfo, build_info};
 /// How long a probe may take: whoever asks for health gives up soon as well.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Where the service is in its life, which is what `/health/ready` goes by.
+#[derive(Clone, Default)]
+pub struct Phase {
+    /// It serves, and still does something first.
+    pub is_starting: Arc<AtomicBool>,
+    /// Cancelled when it stops.
+    pub shutdown: CancellationToken,
+}
+
 /// Routes that need to know all components, and so are added last.
 #[must_use]
-pub fn routes(probes: Vec<Probe>, shutdown: CancellationToken) -> Routes {
+pub fn routes(probes: Vec<Probe>, phase: Phase) -> Routes {
     let health = Routes::new()
         .get("/health", health)
         .get("/health/ready", ready)
-        .with_state(Checks { probes, shutdown });
+        .with_state(Checks { probes, phase });
     Routes::new()
         .get("/api", index)
         .get("/health/live", live)
@@ -34,7 +45,7 @@ pub fn routes(probes: Vec<Probe>, shutdown: CancellationToken) -> Routes {
 #[derive(Clone)]
 struct Checks {
     probes: Vec<Probe>,
-    shutdown: CancellationToken,
+    phase: Phase,
 }
 
 #[derive(Serialize)]
@@ -77,10 +88,12 @@ fn name(health: Health) -> &'static str {
     }
 }
 
-/// Whether to send requests here: not any more once the service is stopping.
-async fn ready(State(Checks { shutdown, .. }): State<Checks>) -> impl IntoResponse {
-    let (code, status) = if shutdown.is_cancelled() {
+/// Whether to send requests here: not yet while the service starts, and not any more once it stops.
+async fn ready(State(Checks { phase, .. }): State<Checks>) -> impl IntoResponse {
+    let (code, status) = if phase.shutdown.is_cancelled() {
         (StatusCode::SERVICE_UNAVAILABLE, "draining")
+    } else if phase.is_starting.load(Ordering::Relaxed) {
+        (StatusCode::SERVICE_UNAVAILABLE, "starting")
     } else {
         (StatusCode::OK, "ok")
     };

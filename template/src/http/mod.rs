@@ -12,6 +12,7 @@ pub mod problem;
 mod request_id;
 mod security;
 mod server;
+mod visit;
 
 pub use front::Front;
 pub use healthcheck::healthcheck;
@@ -19,3 +20,4 @@ pub use middleware::around;
 pub use problem::{FieldError, Kind, Problem};
 pub use request_id::RequestId;
 pub use server::{Answer, Listeners, OperatorSettings, ServerSettings, serve};
+pub use visit::visit;

@@ -20,6 +20,7 @@ use crate::infra::cache::LoadFailed;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Malformed,
+    Unauthenticated,
     NotFound,
     MethodNotAllowed,
     NotAcceptable,
@@ -36,8 +37,9 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Malformed,
+        Self::Unauthenticated,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::NotAcceptable,
@@ -53,66 +55,65 @@ impl Kind {
         Self::Timeout,
     ];
 
-    /// The last part of `type`, the status, the title.
-    fn describe(self) -> (&'static str, StatusCode, &'static str) {
-        use StatusCode as Code;
+    /// The last part of `type`.
+    fn name(self) -> &'static str {
         match self {
-            Self::Malformed => ("malformed", Code::BAD_REQUEST, "The request cannot be read"),
-            Self::NotFound => ("not-found", Code::NOT_FOUND, "Not found"),
-            Self::MethodNotAllowed => (
-                "method-not-allowed",
-                Code::METHOD_NOT_ALLOWED,
-                "Method not allowed",
-            ),
-            Self::NotAcceptable => ("not-acceptable", Code::NOT_ACCEPTABLE, "No acceptable form"),
-            Self::RequestTimeout => (
-                "timeout",
-                Code::REQUEST_TIMEOUT,
-                "The request took too long to arrive",
-            ),
-            Self::Conflict => ("conflict", Code::CONFLICT, "Conflict"),
-            Self::PreconditionFailed => (
-                "precondition-failed",
-                Code::PRECONDITION_FAILED,
-                "It has changed since",
-            ),
-            Self::BodyTooLarge => (
-                "body-too-large",
-                Code::PAYLOAD_TOO_LARGE,
-                "The body is too large",
-            ),
-            Self::UnsupportedMediaType => (
-                "unsupported-media-type",
-                Code::UNSUPPORTED_MEDIA_TYPE,
-                "Unsupported media type",
-            ),
-            Self::RangeNotSatisfiable => (
-                "range-not-satisfiable",
-                Code::RANGE_NOT_SATISFIABLE,
-                "The range lies behind the end",
-            ),
-            Self::Invalid => (
-                "invalid",
-                Code::UNPROCESSABLE_ENTITY,
-                "Some values are not valid",
-            ),
-            Self::Internal => (
-                "internal",
-                Code::INTERNAL_SERVER_ERROR,
-                "Something went wrong",
-            ),
-            Self::Unavailable => (
-                "unavailable",
-                Code::SERVICE_UNAVAILABLE,
-                "Temporarily unavailable",
-            ),
-            Self::Timeout => ("timeout", Code::GATEWAY_TIMEOUT, "The answer took too long"),
+            Self::Malformed => "malformed",
+            Self::Unauthenticated => "unauthenticated",
+            Self::NotFound => "not-found",
+            Self::MethodNotAllowed => "method-not-allowed",
+            Self::NotAcceptable => "not-acceptable",
+            Self::RequestTimeout | Self::Timeout => "timeout",
+            Self::Conflict => "conflict",
+            Self::PreconditionFailed => "precondition-failed",
+            Self::BodyTooLarge => "body-too-large",
+            Self::UnsupportedMediaType => "unsupported-media-type",
+            Self::RangeNotSatisfiable => "range-not-satisfiable",
+            Self::Invalid => "invalid",
+            Self::Internal => "internal",
+            Self::Unavailable => "unavailable",
         }
     }
 
     #[must_use]
     pub fn status(self) -> StatusCode {
-        self.describe().1
+        match self {
+            Self::Malformed => StatusCode::BAD_REQUEST,
+            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
+            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::Conflict => StatusCode::CONFLICT,
+            Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
+            Self::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Malformed => "The request cannot be read",
+            Self::Unauthenticated => "Authentication is required",
+            Self::NotFound => "Not found",
+            Self::MethodNotAllowed => "Method not allowed",
+            Self::NotAcceptable => "No acceptable form",
+            Self::RequestTimeout => "The request took too long to arrive",
+            Self::Conflict => "Conflict",
+            Self::PreconditionFailed => "It has changed since",
+            Self::BodyTooLarge => "The body is too large",
+            Self::UnsupportedMediaType => "Unsupported media type",
+            Self::RangeNotSatisfiable => "The range lies behind the end",
+            Self::Invalid => "Some values are not valid",
+            Self::Internal => "Something went wrong",
+            Self::Unavailable => "Temporarily unavailable",
+            Self::Timeout => "The answer took too long",
+        }
     }
 
     /// For an error answer that some layer gave without saying more.
@@ -200,11 +201,10 @@ impl Problem {
     }
 
     fn document(&self, request: &About, development: bool) -> ProblemDocument {
-        let (name, status, title) = self.kind.describe();
         ProblemDocument {
-            kind: format!("/problems/{name}"),
-            title,
-            status: status.as_u16(),
+            kind: format!("/problems/{}", self.kind.name()),
+            title: self.kind.title(),
+            status: self.kind.status().as_u16(),
             detail: self.detail.clone(),
             instance: request.path.clone(),
             request_id: request.id.clone(),

@@ -27,7 +27,7 @@ use tower::ServiceExt;
 use validator::{Validate, ValidationError};
 
 use super::connection::ClientStream;
-use crate::settings::{limited, some_time};
+use crate::settings::{Secret, limited, some_time};
 
 /// `[server]`
 #[derive(Clone, Debug, Deserialize, Serialize, Validate)]
@@ -108,6 +108,21 @@ fn large_enough_for_headers(size: &ByteSize) -> Result<(), ValidationError> {
 pub struct OperatorSettings {
     pub host: IpAddr,
     pub port: u16,
+    /// Opens `/admin`; absent: it is closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[validate(custom(function = a_bearer_token))]
+    pub token: Option<Secret>,
+}
+
+/// What can be sent as one (RFC 6750, section 2.1).
+fn a_bearer_token(token: &Secret) -> Result<(), ValidationError> {
+    let token = token.expose().trim_end_matches('=');
+    let may_stand = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
+    if !token.is_empty() && token.bytes().all(may_stand) {
+        return Ok(());
+    }
+    let rule = "must be letters, digits and any of -._~+/, with = at the end only";
+    Err(ValidationError::new("token").with_message(rule.into()))
 }
 
 /// The open ports of the service.

@@ -1,4 +1,4 @@
-//! Merging the layers, and collecting everything that is wrong in them.
+//! Merging the layers, and collecting everything that is wrong in them.{% capture body %}
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,9 +12,10 @@ const DEFAULTS: &str = include_str!("../../config/default.toml");
 const PREFIX: &str = "APP__";
 
 /// Names that platforms set, and the settings they stand for.
-const SHORT_NAMES: [(&str, &str); 3] = [
+const SHORT_NAMES: &[(&str, &str)] = &[
     ("PORT", "server.port"),
-    ("DATABASE_URL", "database.url"),
+    ("DATABASE_URL", "database.url"), //~{% if features contains "redis" %}
+    ("REDIS_URL", "redis.url"),       //~{% endif %}
     ("RUST_LOG", "log.level"),
 ];
 
@@ -47,6 +48,9 @@ impl Layers {
         self.add_variables(variables, "environment");
         let mut settings = self.read()?;
         settings.environment = environment;
+        if environment == Environment::Production {
+            self.refuse_weak_secrets(&settings);
+        }
         if let Err(errors) = settings.validate() {
             self.add_broken_rules("", &errors);
         }
@@ -190,6 +194,18 @@ impl Layers {
         }
     }
 
+    fn refuse_weak_secrets(&mut self, settings: &Settings) {
+        for key in settings.weak_secrets() {
+            self.problems.push(Problem {
+                key: key.to_owned(),
+                source: self.source_of(key),
+                message: "is too easy to guess for production, which wants at least 16 characters besides words \
+                          like changeme, 6 of them different"
+                    .to_owned(),
+            });
+        }
+    }
+
     fn add_broken_rules(&mut self, prefix: &str, errors: &ValidationErrors) {
         for (field, kind) in errors.errors() {
             let key = format!("{prefix}{field}");
@@ -291,4 +307,4 @@ fn remove(table: &mut Table, key: &str) -> bool {
             .is_some_and(|section| remove(section, rest)),
         None => table.remove(key).is_some(),
     }
-}
+} //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

@@ -17,6 +17,7 @@ pub(super) fn explain(message: &str, value: Option<&Value>) -> String {
         Some((_, "a boolean")) => "true or false".to_owned(),
         Some((_, "u16")) => "a whole number from 0 to 65535".to_owned(),
         Some((_, "u32" | "u64" | "usize")) => "a whole number, 0 or more".to_owned(),
+        Some((_, "f64")) => "a number".to_owned(),
         Some((_, "a duration")) => r#"a duration like "250ms", "5m" or "24h""#.to_owned(),
         // How `bytesize` says it.
         Some((_, "parsable string" | "an integer or string" | "integer overflow")) => {

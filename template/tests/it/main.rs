@@ -4,10 +4,12 @@ mod architecture;
 mod articles;
 mod articles_store;
 mod cache;
-mod cli;
+mod cli; //~{% if features contains "redis" %}
+mod fleet; //~{% endif %}
 mod openapi;
 mod page_cache; //~{% if frontend == "pages" %}
 mod pages; //~{% endif %}
 mod problems;
 mod settings;
-mod support; //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}
+mod support;
+mod warmup; //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

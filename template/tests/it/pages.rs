@@ -1,6 +1,7 @@
 //! Articles as pages, and what the cache says about them.
 
 mod freshness;
+mod warmup;
 
 use std::time::Duration;
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use app::component::{Health, Probe};
 use app::domain::error::StoreError;
-use app::handlers::system;
+use app::handlers::system::{self, Phase};
 use app::http::problem::Presentation;
 use app::http::{Problem, around};
 use axum::Router;
@@ -15,7 +15,6 @@ use axum::body::Body;
 use axum::routing::{get, post};
 use serde_json::json;
 use tokio::sync::{Semaphore, mpsc};
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 use uuid::Uuid;
@@ -126,8 +125,9 @@ async fn a_write_goes_to_its_end_without_its_client() {
 
 fn broken() -> Router {
     let panics = async || -> Problem { panic!("the secret of {}", 42) };
-    let fails = async || Problem::from(StoreError::Failed("the secret of 42".into()));
-    let unavailable = async || Problem::from(StoreError::Unavailable("the secret of 42".into()));
+    let cause = || Box::<dyn std::error::Error + Send + Sync>::from("the secret of 42").into();
+    let fails = async move || Problem::from(StoreError::Failed(cause()));
+    let unavailable = async move || Problem::from(StoreError::Unavailable(cause()));
     Router::new()
         .route("/panics", get(panics))
         .route("/fails", get(fails))
@@ -234,22 +234,26 @@ async fn without_its_disk_the_service_is_degraded_and_works() {
 }
 
 #[tokio::test]
-async fn the_worst_check_decides_and_a_stopping_service_is_not_ready() {
+async fn the_worst_check_decides_and_a_service_that_starts_or_stops_is_not_ready() {
     let probe = |name, health: Health| Probe::new(name, move || async move { health });
     let probes = vec![
         probe("good", Health::Ok),
         probe("bad", Health::Error),
         probe("so-so", Health::Degraded),
     ];
-    let shutdown = CancellationToken::new();
-    let (routes, _) = system::routes(probes, shutdown.clone()).into_parts();
+    let phase = Phase::default();
+    let (routes, _) = system::routes(probes, phase.clone()).into_parts();
     let health = answer_of(routes.clone(), &[], "/health").await;
     assert_eq!(health.status, 503);
     assert_eq!(health.json()["status"], "error");
 
     let ready = answer_of(routes.clone(), &[], "/health/ready").await;
     assert_eq!((ready.status, &ready.json()["status"]), (200, &json!("ok")));
-    shutdown.cancel();
+    phase.is_starting.store(true, Ordering::Relaxed);
+    let starting = answer_of(routes.clone(), &[], "/health/ready").await;
+    assert_eq!(starting.status, 503);
+    assert_eq!(starting.json()["status"], "starting");
+    phase.shutdown.cancel();
     let draining = answer_of(routes.clone(), &[], "/health/ready").await;
     assert_eq!(draining.status, 503);
     assert_eq!(draining.json()["status"], "draining");

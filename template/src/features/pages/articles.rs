@@ -8,7 +8,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Deserialize;
 
 use super::{Head, SITE};
-use crate::component::{Component, Routes};
+use crate::component::{Component, Routes, Warm};
 use crate::domain::articles::{
     Article, ArticleQuery, ArticleService, Cursor, Slice, Slug, Sort, Tag,
 };
@@ -28,6 +28,7 @@ const PER_PAGE: u8 = 20;
 #[must_use]
 pub fn component(articles: ArticleService, platform: &Platform) -> Component {
     let pages = platform.pages.clone();
+    let warm = Warm::pages("articles", newest(articles.clone()));
     let pages = Routes::new()
         .get("/", list)
         .get("/articles/{slug}", show)
@@ -35,8 +36,17 @@ pub fn component(articles: ArticleService, platform: &Platform) -> Component {
     Component {
         name: "article pages",
         pages,
+        warm: vec![warm],
         ..Component::default()
     }
+}
+
+/// The pages that visitors come for: the list, and what stands on it.
+async fn newest(articles: ArticleService) -> anyhow::Result<Vec<String>> {
+    let slice = articles.list(&ArticleQuery::published(PER_PAGE)).await?;
+    let mut paths = vec![list_url(None, None)];
+    paths.extend(slice.items.iter().map(|article| article_url(&article.slug)));
+    Ok(paths)
 }
 
 #[derive(Clone)]

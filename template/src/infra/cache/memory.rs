@@ -18,7 +18,7 @@ use super::entry::Header;
 use super::flight::Flights;
 use super::tags::IdHasher;
 
-/// What an entry costs besides its key and value: its header and the nodes of both maps, measured.
+/// What an entry costs besides its key, tags and value: its header and the nodes of both maps, measured.
 const OVERHEAD: usize = 512;
 
 /// Hits of an entry that are all reported; mini-moka counts to fifteen.
@@ -134,7 +134,10 @@ impl Memory {
         bytes: usize,
     ) {
         let place = shelf.place(&entry.key);
-        let bytes = u32::try_from(bytes + entry.key.len() + OVERHEAD).unwrap_or(u32::MAX);
+        let bytes = bytes
+            .saturating_add(entry.key.len() + size_of_val(&*entry.header.tags))
+            .saturating_add(OVERHEAD);
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         self.bytes.fetch_add(u64::from(bytes), Ordering::Relaxed);
         let ticket = Ticket {
             shelf: Arc::downgrade(shelf) as Weak<dyn AnyShelf>,

@@ -1,8 +1,9 @@
-//! The two-tier cache: memory in front of a second tier that outlives it, shared by every typed namespace.
+//! The two-tier cache: memory in front of a second tier that outlives it, shared by every typed namespace.{% capture body %}
 //!
 //! - `namespace` is what callers use: fetch, set, invalidate; how a value is found, loaded and refreshed.
 //! - `policy` says how long and under which tags a value is kept.
-//! - `memory` is the first tier, `second` the contract of the other one, `disk` keeps it.
+//! - `memory` is the first tier, `second` the contract of the other one, and what keeps it.
+//! - `warmup` fills both tiers at the start.
 //! - `tags` decides what is outdated, `flight` lets one caller load for all, `entry` is the stored form.
 
 mod counters;
@@ -11,12 +12,15 @@ mod entry;
 mod flight;
 mod memory;
 mod namespace;
-mod policy;
+mod policy; //~{% if features contains "redis" %}
+mod redis; //~{% endif %}
 mod second;
 mod tags;
 mod time;
+mod warmup;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -25,13 +29,17 @@ use tokio_util::task::TaskTracker;
 
 use self::counters::Counters;
 use self::disk::Disk;
+use self::entry::Header;
 use self::memory::Memory;
 pub use self::namespace::{Cache, Cached, LoadFailed, Source, Weigh};
-pub use self::policy::{CacheSettings, Loaded, Policy};
+pub use self::policy::{CacheSettings, Loaded, Policy}; //~{% if features contains "redis" %}
+pub use self::redis::RedisSettings; //~{% endif %}
 use self::second::{Second, SecondTier};
 use self::tags::{Generations, TagId};
 use self::time::Time;
-use crate::domain::clock::Clock;
+pub use self::warmup::{Warm, warm_up};
+use crate::domain::clock::Clock; //~{% if features contains "redis" %}
+use crate::settings::Secret; //~{% endif %}
 
 /// How much may wait to be written to the second tier; what does not fit stays in memory only.
 const MOST_UNWRITTEN_KIB: usize = 64 * 1024;
@@ -47,6 +55,8 @@ struct Tiers {
     time: Time,
     settings: CacheSettings,
     counters: Counters,
+    /// The generation in which the last sweep began.
+    last_sweep: AtomicU64,
     /// Loads that go on without a caller, and writes that none waits for.
     tasks: TaskTracker,
     /// What may still be written, in KiB.
@@ -60,8 +70,9 @@ impl Store {
     pub fn open(settings: CacheSettings, origin: &str, clock: Clock) -> Self {
         match Disk::open(&settings.dir, origin, settings.l2_capacity.as_u64()) {
             Ok(disk) => {
+                let memory = Arc::new(Memory::new(settings.l1_bytes()));
                 let generations = disk.generations();
-                Self::assemble(settings, Some(Box::new(disk)), generations, clock)
+                Self::assemble(settings, memory, Some(Box::new(disk)), generations, clock)
             }
             Err(error) => {
                 metrics::counter!("cache_errors_total", "tier" => "l2", "op" => "open")
@@ -78,25 +89,46 @@ impl Store {
     /// A cache without a second tier.
     #[must_use]
     pub fn in_memory(settings: CacheSettings, clock: Clock) -> Self {
-        Self::assemble(settings, None, Arc::default(), clock)
-    }
+        let memory = Arc::new(Memory::new(settings.l1_bytes()));
+        Self::assemble(settings, memory, None, Arc::default(), clock)
+    } //~{% if features contains "redis" %}
+
+    /// A cache whose second tier is shared with every other node of the fleet. It works in memory only until Redis is
+    /// connected, and whenever it is not.
+    #[must_use]
+    pub fn shared(
+        settings: CacheSettings,
+        redis: &RedisSettings,
+        url: &Secret,
+        origin: &str,
+        clock: Clock,
+    ) -> Self {
+        let memory = Arc::new(Memory::new(settings.l1_bytes()));
+        let generations = Arc::<Generations>::default();
+        let forget_all = {
+            let memory = Arc::clone(&memory);
+            Box::new(move || memory.clear())
+        };
+        let known = Arc::clone(&generations);
+        let tier = redis::Redis::start(url, redis, settings.lock_ttl, origin, known, forget_all);
+        Self::assemble(settings, memory, Some(Box::new(tier)), generations, clock)
+    } //~{% endif %}
 
     fn assemble(
         settings: CacheSettings,
+        memory: Arc<Memory>,
         second: Option<Box<dyn SecondTier>>,
         generations: Arc<Generations>,
         clock: Clock,
     ) -> Self {
-        let capacity = settings
-            .l1_capacity
-            .map_or_else(memory::default_capacity, |size| size.as_u64());
         Self(Arc::new(Tiers {
-            memory: Arc::new(Memory::new(capacity)),
+            memory,
             second: second.map(|tier| Arc::new(Second::new(tier, clock.clone()))),
             generations,
             time: Time::new(clock),
             settings,
             counters: Counters::register(),
+            last_sweep: AtomicU64::new(0),
             tasks: TaskTracker::new(),
             room: Arc::new(Semaphore::new(MOST_UNWRITTEN_KIB)),
         }))
@@ -156,27 +188,36 @@ impl Store {
     pub async fn sweep_until(self, stop: CancellationToken) {
         loop {
             let pause = tokio::time::sleep(self.0.settings.gc_interval);
-            if stop.run_until_cancelled(pause).await.is_none() {
-                return;
-            }
-            if stop.run_until_cancelled(self.sweep()).await.is_none() {
+            let sweep = async {
+                pause.await;
+                self.sweep().await;
+            };
+            if stop.run_until_cancelled(sweep).await.is_none() {
                 return;
             }
         }
     }
 
-    /// Removes expired and invalidated entries from both tiers.
+    /// Removes expired and invalidated entries from both tiers, and then forgets the invalidations that are over.
     pub async fn sweep(&self) {
         let tiers = &self.0;
         let now = tiers.time.now();
+        let generation = tiers.generations.current();
         tiers
             .memory
             .retain(&|header| header.is_valid(now, &tiers.generations));
-        if let Some(second) = &tiers.second {
-            let generations = Arc::clone(&tiers.generations);
-            second
-                .sweep(Box::new(move |header| header.is_valid(now, &generations)))
-                .await;
+        let is_swept = match &tiers.second {
+            Some(second) => {
+                let generations = Arc::clone(&tiers.generations);
+                let keep = move |header: &Header| header.is_valid(now, &generations);
+                second.sweep(Box::new(keep)).await
+            }
+            None => true,
+        };
+        // Those of the sweep before: a write that began then is done by now.
+        let before = tiers.last_sweep.swap(generation, Ordering::Relaxed);
+        if is_swept {
+            tiers.generations.forget(before);
         }
     }
 
@@ -260,4 +301,4 @@ impl Tiers {
         let kib = u32::try_from(bytes.div_ceil(1024)).ok()?;
         Arc::clone(&self.room).try_acquire_many_owned(kib).ok()
     }
-}
+} //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

@@ -13,7 +13,7 @@ use tracing::Instrument;
 
 use super::Tiers;
 use super::entry::{self, Header};
-use super::flight::Leader;
+use super::flight::{Follower, Leader};
 use super::memory::{Entry, Shelf};
 use super::policy::{Kept, Loaded, Policy, micros};
 use super::second::{Lead, Lease};
@@ -295,14 +295,12 @@ impl<V: Weigh> Cache<V> {
         loop {
             let (follower, leader) = self.shelf.flights().join::<Outcome<V, E>>(key);
             if let Some(leader) = leader {
-                let flight = self.clone().fly(key.into(), policy.clone(), load, leader);
-                self.tiers.tasks.spawn(flight.in_current_span());
-                let outcome = follower.result().await;
-                return outcome.unwrap_or_else(|| Err(LoadFailed::Panicked.into()));
+                return self.lead_flight(key, policy, load, leader, follower).await;
             }
             self.tiers.counters.coalesced.increment(1);
             match follower.result().await {
-                None => return Err(LoadFailed::Panicked.into()),
+                // Whoever led was cancelled before it began to load.
+                None => {}
                 Some(Ok(cached)) if !cached.is_kept => return self.load_alone(policy, load).await,
                 // It began before a change that this caller may know of; the next one has not.
                 Some(Ok(cached)) if self.is_older_than(&cached, arrived) => {}
@@ -311,34 +309,44 @@ impl<V: Weigh> Cache<V> {
         }
     }
 
-    fn is_older_than(&self, cached: &Cached<V>, arrived: u64) -> bool {
-        let Header { born, tags, .. } = &cached.entry.header;
-        *born < arrived && self.tiers.generations.is_outdated(*born, tags)
-    }
-
-    /// What a leader does: look into the second tier, then load.
-    async fn fly<E, F>(
-        self,
-        key: Box<str>,
-        policy: Policy,
+    /// Looks into the second tier, then loads in a task of its own, which does not end with this caller.
+    async fn lead_flight<E, F>(
+        &self,
+        key: &str,
+        policy: &Policy,
         load: impl FnOnce() -> F + Send + 'static,
         leader: Leader<Outcome<V, E>>,
-    ) where
+        follower: Follower<Outcome<V, E>>,
+    ) -> Outcome<V, E>
+    where
         F: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
         E: Clone + From<LoadFailed> + Send + Sync + 'static,
     {
-        match self.look_in_second(&key).await {
-            Some(stale) if stale.source == Source::Stale => {
-                let entry = Arc::clone(&stale.entry);
-                leader.land(Ok(stale));
-                self.refresh(&key, &policy, &entry, load);
-            }
-            Some(found) => leader.land(Ok(found)),
-            None => {
-                let limit = self.tiers.settings.lock_ttl;
-                leader.land(self.load(&key, &policy, load, limit).await);
-            }
+        // The flight before this one may have landed since the caller looked.
+        if let Some(found) = self.get_fresh(key) {
+            leader.land(Ok(found.clone()));
+            return Ok(found);
         }
+        if let Some(found) = self.look_in_second(key).await {
+            leader.land(Ok(found.clone()));
+            if found.source == Source::Stale {
+                self.refresh(key, policy, &found.entry, load);
+            }
+            return Ok(found);
+        }
+        let (cache, key, policy) = (self.clone(), Box::<str>::from(key), policy.clone());
+        let flight = async move {
+            let limit = cache.tiers.settings.lock_ttl;
+            leader.land(cache.load(&key, &policy, load, limit).await);
+        };
+        self.tiers.tasks.spawn(flight.in_current_span());
+        let outcome = follower.result().await;
+        outcome.unwrap_or_else(|| Err(LoadFailed::Panicked.into()))
+    }
+
+    fn is_older_than(&self, cached: &Cached<V>, arrived: u64) -> bool {
+        let Header { born, tags, .. } = &cached.entry.header;
+        *born < arrived && !self.tiers.generations.may_keep(*born, tags)
     }
 
     /// Makes a new value in the background, unless somebody does already or one has just failed.
@@ -352,12 +360,16 @@ impl<V: Weigh> Cache<V> {
         F: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
         E: Clone + From<LoadFailed> + Send + Sync + 'static,
     {
-        if self.tiers.time.now() < stale.refresh_after.load(Ordering::Relaxed) {
+        if !self.is_due(stale) {
             return;
         }
         let (_, Some(leader)) = self.shelf.flights().join::<Outcome<V, E>>(key) else {
             return;
         };
+        // Another refresh may have ended before this one could begin.
+        if !self.is_due(stale) {
+            return;
+        }
         let (cache, policy, stale) = (self.clone(), policy.clone(), Arc::clone(stale));
         let refresh = async move {
             let limit = cache.tiers.settings.refresh_timeout;
@@ -372,10 +384,18 @@ impl<V: Weigh> Cache<V> {
         self.tiers.tasks.spawn(refresh.in_current_span());
     }
 
+    /// Whether `stale` is still the latest value, and no refresh has just failed.
+    fn is_due(&self, stale: &Arc<Entry<V>>) -> bool {
+        let current = self.shelf.get(self.shelf.place(&stale.key), &stale.key);
+        current.is_none_or(|current| Arc::ptr_eq(&current, stale))
+            && self.tiers.time.now() >= stale.refresh_after.load(Ordering::Relaxed)
+    }
+
     async fn look_in_second(&self, key: &str) -> Option<Cached<V>> {
         let second = self.tiers.second.as_ref()?;
+        let forgotten = self.tiers.generations.forgotten();
         let bytes = second.get(&self.full_key(key)).await;
-        let found = bytes.and_then(|bytes| self.promote(key, &bytes));
+        let found = bytes.and_then(|bytes| self.promote(key, &bytes, forgotten));
         let counters = &self.tiers.counters;
         match &found {
             Some(found) => {
@@ -390,13 +410,17 @@ impl<V: Weigh> Cache<V> {
     }
 
     /// Takes an entry of the second tier into memory, for the memory's time or what is left of its own, whichever is
-    /// shorter.
-    fn promote(&self, key: &str, bytes: &[u8]) -> Option<Cached<V>> {
+    /// shorter. What had been `forgotten` before it was read must still be the same.
+    fn promote(&self, key: &str, bytes: &[u8], forgotten: u64) -> Option<Cached<V>> {
         let tiers = &self.tiers;
         let generation = tiers.generations.current();
         let now = tiers.time.now();
         let (header, value) = entry::decode::<V>(bytes)?;
         if !header.is_valid(now, &tiers.generations) {
+            return None;
+        }
+        // What outdates it may have been forgotten since it was read.
+        if tiers.generations.forgotten() != forgotten {
             return None;
         }
         let source = if now < header.expiry.stale_at {
@@ -432,24 +456,14 @@ impl<V: Weigh> Cache<V> {
         F: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
         E: From<LoadFailed> + Send + 'static,
     {
-        let lease = match self.lead(key).await {
-            Lead::Load(lease) => lease,
-            Lead::Value(bytes) => match self.promote(key, &bytes) {
-                Some(theirs) => return Ok(theirs),
-                None => None,
-            },
-        };
+        let forgotten = self.tiers.generations.forgotten();
+        let Lead { entry, lease } = self.lead(key).await;
+        if let Some(theirs) = entry.and_then(|bytes| self.promote(key, &bytes, forgotten)) {
+            return Ok(theirs);
+        }
         // Read before anything else is: what changes from here on makes the value outdated.
         let born = self.tiers.generations.current();
-        let started = Instant::now();
-        let loading = AbortOnDropHandle::new(tokio::spawn(load().in_current_span()));
-        let loaded = match tokio::time::timeout(limit, loading).await {
-            Ok(Ok(loaded)) => loaded,
-            Ok(Err(_)) => Err(LoadFailed::Panicked.into()),
-            Err(_) => Err(LoadFailed::TimedOut.into()),
-        };
-        self.count_load(started, loaded.is_ok());
-        match loaded {
+        match self.run(load, limit).await {
             Ok(loaded) => Ok(self.keep(key, policy, loaded, born, lease)),
             Err(error) => {
                 self.release(key, lease);
@@ -460,7 +474,7 @@ impl<V: Weigh> Cache<V> {
 
     async fn lead(&self, key: &str) -> Lead {
         let Some(second) = &self.tiers.second else {
-            return Lead::Load(None);
+            return Lead::default();
         };
         let is_good = |bytes: &[u8]| {
             let now = self.tiers.time.now();
@@ -472,15 +486,18 @@ impl<V: Weigh> Cache<V> {
     }
 
     /// Loads a value for one caller, who has to have it for itself.
-    async fn load_alone<E, F>(&self, policy: &Policy, load: impl FnOnce() -> F) -> Outcome<V, E>
+    async fn load_alone<E, F>(
+        &self,
+        policy: &Policy,
+        load: impl FnOnce() -> F + Send + 'static,
+    ) -> Outcome<V, E>
     where
-        F: Future<Output = Result<Loaded<V>, E>>,
+        F: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
+        E: From<LoadFailed> + Send + 'static,
     {
         let born = self.tiers.generations.current();
-        let started = Instant::now();
-        let loaded = load().await;
-        self.count_load(started, loaded.is_ok());
-        let (entry, _) = self.entry("", policy, loaded?, born);
+        let loaded = self.run(load, self.tiers.settings.lock_ttl).await?;
+        let (entry, _) = self.entry("", policy, loaded, born);
         Ok(Cached {
             entry: Arc::new(entry),
             source: Source::Loader,
@@ -488,14 +505,33 @@ impl<V: Weigh> Cache<V> {
         })
     }
 
-    fn count_load(&self, started: Instant, is_ok: bool) {
+    /// Runs a loader for at most `limit`, in a task of its own: a panic ends there.
+    async fn run<E, F>(
+        &self,
+        load: impl FnOnce() -> F + Send + 'static,
+        limit: Duration,
+    ) -> Result<Loaded<V>, E>
+    where
+        F: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
+        E: From<LoadFailed> + Send + 'static,
+    {
+        let started = Instant::now();
+        let loading = async move { load().await };
+        let loading = AbortOnDropHandle::new(tokio::spawn(loading.in_current_span()));
+        let loaded = match tokio::time::timeout(limit, loading).await {
+            Ok(Ok(loaded)) => loaded,
+            Ok(Err(_)) => Err(LoadFailed::Panicked.into()),
+            Err(_) => Err(LoadFailed::TimedOut.into()),
+        };
         let counters = &self.tiers.counters;
         counters.load_duration.record(started.elapsed());
-        if is_ok {
-            counters.loads.increment(1);
+        let count = if loaded.is_ok() {
+            &counters.loads
         } else {
-            counters.failed_loads.increment(1);
-        }
+            &counters.failed_loads
+        };
+        count.increment(1);
+        loaded
     }
 
     /// Stores a loaded value where it belongs, unless something it was made of has changed meanwhile.
@@ -510,7 +546,7 @@ impl<V: Weigh> Cache<V> {
         let (entry, kept) = self.entry(key, policy, loaded, born);
         let entry = Arc::new(entry);
         let Header { born, tags, .. } = &entry.header;
-        let is_current = !self.tiers.generations.is_outdated(*born, tags);
+        let is_current = self.tiers.generations.may_keep(*born, tags);
         match kept {
             Kept::Yes if is_current => self.store(&entry, lease),
             Kept::AsAbsent if is_current => {
@@ -562,7 +598,16 @@ impl<V: Weigh> Cache<V> {
         let (entry, key) = (Arc::clone(entry), self.full_key(&entry.key));
         let tiers = Arc::clone(&self.tiers);
         self.tiers.tasks.spawn(async move {
-            let ends_at = entry.header.expiry.ends_at;
+            let Header {
+                born, tags, expiry, ..
+            } = &entry.header;
+            if !tiers.generations.may_keep(*born, tags) {
+                if let Some(lease) = lease {
+                    second.release(&key, lease).await;
+                }
+                return;
+            }
+            let ends_at = expiry.ends_at;
             let left = ends_at.saturating_sub(tiers.time.now());
             let ttl = Duration::from_micros(u64::try_from(left).unwrap_or(0));
             let ttl = (ends_at != NEVER).then_some(ttl);

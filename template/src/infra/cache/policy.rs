@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use validator::{Validate, ValidationError};
 
 use super::entry::Expiry;
+use super::memory;
 use super::tags::TagId;
 use super::time::NEVER;
 use crate::settings::{limited, some_time};
@@ -15,6 +16,10 @@ use crate::settings::{limited, some_time};
 /// `[cache]`
 #[derive(Clone, Debug, Deserialize, Serialize, Validate)]
 #[serde(deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own in the file"
+)]
 pub struct CacheSettings {
     /// How long an entry stays in memory before the second tier is asked again.
     #[serde(with = "humantime_serde")]
@@ -33,7 +38,7 @@ pub struct CacheSettings {
     #[validate(custom(function = limited))]
     pub stale_for: Duration,
     /// Lifetimes vary by up to this share of themselves, so that what was stored together does not end together.
-    #[validate(range(min = 0.0, max = 1.0, message = "must be between 0 and 1"))]
+    #[validate(custom(function = a_share))]
     pub jitter: f64,
     /// Bytes of memory; absent: a quarter of what the machine or container has left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -55,7 +60,9 @@ pub struct CacheSettings {
     #[serde(with = "humantime_serde")]
     #[validate(custom(function = some_time))]
     pub refresh_timeout: Duration,
-    /// How many pages and values are made at the same time at the start.
+    /// Whether the pages and values that components name are made at the start.
+    pub warmup_enabled: bool,
+    /// How many of them at the same time.
     #[validate(range(min = 1, message = "must be at least 1"))]
     pub warmup_concurrency: usize,
     /// Whether `/health/ready` waits until that is done.
@@ -64,6 +71,22 @@ pub struct CacheSettings {
     pub read_enabled: bool,
     /// For emergencies: `false` keeps entries although what they show has changed.
     pub delete_enabled: bool,
+}
+
+impl CacheSettings {
+    /// The size of the first tier.
+    pub(super) fn l1_bytes(&self) -> u64 {
+        self.l1_capacity
+            .map_or_else(memory::default_capacity, |size| size.as_u64())
+    }
+}
+
+/// Not a range of validator's, which `nan` would pass.
+fn a_share(share: f64) -> Result<(), ValidationError> {
+    if (0.0..=1.0).contains(&share) {
+        return Ok(());
+    }
+    Err(ValidationError::new("share").with_message("must be between 0 and 1".into()))
 }
 
 #[expect(

@@ -38,7 +38,7 @@ pub(super) trait SecondTier: Send + Sync + 'static {
 
     /// Decides which node loads `key`: this one, or another whose value is waited for. `is_good` judges an entry that appears.
     async fn lead(&self, _key: &str, _is_good: Judge<'_>) -> anyhow::Result<Lead> {
-        Ok(Lead::Load(None))
+        Ok(Lead::default())
     }
 
     /// Gives up a lease without a value.
@@ -54,9 +54,9 @@ pub(super) trait SecondTier: Send + Sync + 'static {
     /// Removes every entry.
     async fn clear(&self) -> anyhow::Result<()>;
 
-    /// Removes what fails `keep`, and gives its space back.
-    async fn sweep(&self, _keep: Keep) -> anyhow::Result<()> {
-        Ok(())
+    /// Removes what fails `keep`, and gives its space back. Says whether all of it is gone.
+    async fn sweep(&self, _keep: Keep) -> anyhow::Result<bool> {
+        Ok(false)
     }
 
     /// What it holds, where that is known without asking.
@@ -74,12 +74,13 @@ pub(super) type Judge<'a> = &'a (dyn Fn(&[u8]) -> bool + Send + Sync);
 /// Whether an entry is to stay.
 pub(super) type Keep = Box<dyn Fn(&Header) -> bool + Send + Sync>;
 
-/// What to do about a key that no tier has.
-pub(super) enum Lead {
-    /// Load it; the lease is this node's right to be the only one.
-    Load(Option<Lease>),
-    /// Another node has: its entry.
-    Value(Bytes),
+/// What to do about a key that no tier has: load it, unless another node has done so.
+#[derive(Default)]
+pub(super) struct Lead {
+    /// What the other node has made.
+    pub entry: Option<Bytes>,
+    /// This node's right to be the only one that loads.
+    pub lease: Option<Lease>,
 }
 
 /// The right of one node to load one key, renewed until it is dropped.
@@ -132,13 +133,14 @@ impl Second {
     pub async fn lead(&self, key: &str, is_good: Judge<'_>) -> Lead {
         // It may wait for another node: too long to find out whether a broken tier works again.
         if self.breaker.state() != BreakerState::Closed {
-            return Lead::Load(None);
+            return Lead::default();
         }
         let lead = self.guard("lead", self.tier.lead(key, is_good)).await;
-        lead.unwrap_or(Lead::Load(None))
+        lead.unwrap_or_default()
     }
 
     pub async fn release(&self, key: &str, lease: Lease) {
+        tracing::debug!(key, token = lease.token, "gives up the right to load");
         self.guard("release", self.tier.release(key, lease)).await;
     }
 
@@ -153,8 +155,8 @@ impl Second {
         self.guard("clear", self.tier.clear()).await;
     }
 
-    pub async fn sweep(&self, keep: Keep) {
-        self.guard("sweep", self.tier.sweep(keep)).await;
+    pub async fn sweep(&self, keep: Keep) -> bool {
+        self.guard("sweep", self.tier.sweep(keep)).await == Some(true)
     }
 
     pub async fn close(&self) {

@@ -60,20 +60,24 @@ impl Hasher for IdHasher {
 
 pub(super) type Invalidated = HashMap<TagId, u64, BuildHasherDefault<IdHasher>>;
 
-/// How many invalidated tags are remembered; a few megabytes.
-pub(super) const MOST_TAGS: usize = 1 << 18;
+/// How many invalidated tags are remembered: up to about 32 MiB.
+pub(super) const MOST_TAGS: usize = 1 << 20;
 
 /// The generation of now, and of every invalidation that may still concern an entry.
 #[derive(Debug, Default)]
 pub(super) struct Generations {
     current: AtomicU64,
     table: RwLock<Table>,
+    /// Invalidations up to this generation may have been forgotten.
+    forgotten: AtomicU64,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Table {
     /// What was born before this is outdated, whatever it carries.
     pub floor: u64,
+    /// The generation it was taken in: entries may be that young.
+    pub last: u64,
     pub invalidated: Invalidated,
 }
 
@@ -100,29 +104,18 @@ impl Generations {
         generation
     }
 
-    /// Notes an invalidation that another node made in `generation`.
-    pub fn learn(&self, tags: &[TagId], generation: u64) {
-        let mut table = self.write();
-        table.note(tags, generation);
-        // Always raised, so that every entry is checked again.
-        let next = generation.max(self.current() + 1);
-        self.current.store(next, Ordering::SeqCst);
-    }
-
-    /// Goes on from `generation`, in which other nodes have noted what this one did.
-    pub fn advance(&self, generation: u64) {
-        self.current.fetch_max(generation, Ordering::SeqCst);
-    }
-
     /// Notes everything another table knows.
     pub fn merge(&self, other: &Table) {
         let mut table = self.write();
+        let is_news = other.floor > table.floor || !other.invalidated.is_empty();
         table.floor = table.floor.max(other.floor);
         for (&tag, &generation) in &other.invalidated {
             table.note(&[tag], generation);
         }
-        let last = other.invalidated.values().copied().max().unwrap_or(0);
-        let next = last.max(table.floor).max(self.current() + 1);
+        let noted = other.invalidated.values().copied().max().unwrap_or(0);
+        // News raises it, so that every entry is checked again.
+        let least = self.current() + u64::from(is_news);
+        let next = least.max(noted).max(table.floor).max(other.last);
         self.current.store(next, Ordering::SeqCst);
     }
 
@@ -133,8 +126,27 @@ impl Generations {
         born < table.floor || tags.iter().any(is_later)
     }
 
+    /// Whether a value whose loading began in `born` may be kept.
+    pub fn may_keep(&self, born: u64, tags: &[TagId]) -> bool {
+        born >= self.forgotten() && !self.is_outdated(born, tags)
+    }
+
+    /// Forgets the invalidations up to generation `until`, because nothing that they outdate is stored any more.
+    pub fn forget(&self, until: u64) {
+        let mut table = self.write();
+        // First, so that nothing older is stored while the table shrinks.
+        self.forgotten.fetch_max(until, Ordering::SeqCst);
+        table.invalidated.retain(|_, &mut at| at > until);
+    }
+
+    pub fn forgotten(&self) -> u64 {
+        self.forgotten.load(Ordering::SeqCst)
+    }
+
     pub fn table(&self) -> Table {
-        self.read().clone()
+        let mut table = self.read().clone();
+        table.last = self.current();
+        table
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Table> {

@@ -104,3 +104,66 @@ fn a_second_service_does_not_serve_what_the_first_has_changed_before_it_started(
     let second = place.serve();
     assert!(page(&second, "hello").1.contains("Changed"));
 }
+
+/// What the warm-up says at its end.
+fn warm(place: &Place) -> (Service, String) {
+    let mut service = place.serve_with(&[("APP__CACHE__WARMUP_ENABLED", "true")]);
+    let summary = service.wait_for("the cache is warm");
+    (service, summary)
+}
+
+#[test]
+fn a_start_fills_the_cache_and_a_second_one_finds_it_full() {
+    let place = Place::new();
+    place.run(&["seed"]).ok();
+    let (service, summary) = warm(&place);
+    assert!(summary.contains("made=4 skipped=0 failed=0"), "{summary}");
+    let metrics = http::get(service.operator(), "/metrics").body;
+    let mut requests = metrics
+        .lines()
+        .filter(|line| line.starts_with("http_requests_total{"));
+    assert!(requests.all(|line| line.ends_with(" 0")), "{metrics}");
+    for series in [
+        "cache_warmup_skipped_total 0",
+        "cache_warmup_errors_total 0",
+    ] {
+        assert!(metrics.contains(series), "{series}");
+    }
+    let duration = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("cache_warmup_duration_seconds "));
+    assert!(
+        duration
+            .expect("a duration")
+            .parse::<f64>()
+            .expect("a number")
+            > 0.0
+    );
+    assert_eq!(page(&service, "start-here").0, "HIT-L1");
+    let log = service.stop();
+    let requests = log.iter().filter(|line| line.contains(" request: "));
+    assert_eq!(requests.count(), 1, "{log:#?}");
+
+    let (service, summary) = warm(&place);
+    assert!(summary.contains("made=0 skipped=4 failed=0"), "{summary}");
+    let metrics = http::get(service.operator(), "/metrics").body;
+    assert!(metrics.contains("cache_warmup_skipped_total 4"));
+    assert_eq!(page(&service, "start-here").0, "HIT-L1");
+}
+
+#[test]
+fn a_warm_up_that_fails_is_named_and_stops_nothing() {
+    let place = Place::new();
+    place.run(&["seed"]).ok();
+    place.execute("UPDATE articles SET slug = 'Not a slug' WHERE slug = 'start-here'");
+    let (service, summary) = warm(&place);
+    assert!(summary.contains("made=0 skipped=0 failed=1"), "{summary}");
+    assert!(
+        service.has_logged("name=\"articles\""),
+        "{:#?}",
+        service.log
+    );
+    let metrics = http::get(service.operator(), "/metrics").body;
+    assert!(metrics.contains("cache_warmup_errors_total 1"));
+    assert_eq!(service.get("/health").status, 200);
+}

@@ -67,6 +67,8 @@ impl Place {
             .env("APP__OPERATOR__PORT", "0")
             .env("DATABASE_URL", &self.database.url)
             .env("APP__CACHE__L1_CAPACITY", "16MiB")
+            // What is in the cache is what the test has asked for.
+            .env("APP__CACHE__WARMUP_ENABLED", "false")
             .envs(variables.iter().copied());
         command
     }

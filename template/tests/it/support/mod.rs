@@ -1,7 +1,10 @@
-//! The service as the tests use it: the real application on a database and a cache of its own.
+//! The service as the tests use it: the real application on a database and a cache of its own.{% capture body %}
 
 mod client;
 mod database;
+mod log; //~{% if features contains "redis" %}
+#[expect(dead_code, reason = "the tests of the tier itself use the rest")]
+pub mod redis; //~{% endif %}
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -16,7 +19,6 @@ use app::http::Listeners;
 use app::infra::db::Database;
 use app::platform::Platform;
 use app::settings::{self, Settings};
-use app::telemetry::Exporter;
 use axum::body::Body;
 use axum::http::Request;
 use chrono::DateTime;
@@ -27,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::client::{Answer, send};
 pub use self::database::TestDatabase;
+pub use self::log::Log;
 
 /// A running application. It is stopped and its data is deleted when it is dropped.
 pub struct TestApp {
@@ -84,6 +87,8 @@ impl Home {
             ("APP__DATABASE__MAX_CONNECTIONS", "5"),
             ("APP__CACHE__DIR", &cache_dir),
             ("APP__CACHE__L1_CAPACITY", "16MiB"),
+            // What is in the cache is what the test has asked for.
+            ("APP__CACHE__WARMUP_ENABLED", "false"),
         ];
         let variables: BTreeMap<String, String> = own
             .iter()
@@ -137,6 +142,13 @@ impl TestApp {
     pub async fn restart(self) -> Self {
         self.instance.stop().await;
         Self::start_in(self.home, self.settings, self.clock).await
+    }
+
+    /// The same with other settings.
+    pub async fn restart_with(self, overrides: &[(&str, &str)]) -> Self {
+        self.instance.stop().await;
+        let settings = self.home.settings(overrides);
+        Self::start_in(self.home, settings, self.clock).await
     }
 
     /// Ends without closing anything and starts again on the same database and cache folder.
@@ -300,7 +312,7 @@ async fn assemble(settings: Settings, clock: Clock) -> (App, Listeners, Handles)
         .expect("a database");
     let database = platform.database.clone();
     let events = platform.events.subscribe();
-    let app = App::new(platform, Exporter::install().expect("metrics"));
+    let app = App::new(platform);
     let handles = Handles {
         public: listeners.public.local_addr().expect("an address"),
         operator: listeners.operator.local_addr().expect("an address"),
@@ -309,4 +321,4 @@ async fn assemble(settings: Settings, clock: Clock) -> (App, Listeners, Handles)
         shutdown: app.shutdown(),
     };
     (app, listeners, handles)
-}
+} //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}
