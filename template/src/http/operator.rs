@@ -96,7 +96,7 @@ async fn observe(route: Option<MatchedPath>, mut request: Request, next: Next) -
     let mut response = next.run(request).instrument(span.clone()).await;
     response
         .headers_mut()
-        .insert(request_id::HEADER, id.value());
+        .insert(request_id::HEADER, id.into());
     let Some(route) = route.filter(|route| route.as_str() != OPEN) else {
         return response;
     };
