@@ -686,8 +686,8 @@ async fn whoever_writes_and_reads_at_the_same_time_gets_what_belongs_to_the_key(
                     0 => disk.clear().await.unwrap(),
                     1 => disk.remove(&key).await.unwrap(),
                     2 => {
-                            disk.sweep(Box::new(move |_, _| n % 2 == 0)).await.unwrap();
-                        }
+                        disk.sweep(Box::new(move |_, _| n % 2 == 0)).await.unwrap();
+                    }
                     3 => cool(&disk),
                     4..20 => set(&disk, &key, &entry(&key, 1, 50_000)).await,
                     _ => {
