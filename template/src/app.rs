@@ -47,8 +47,8 @@ fn stores(platform: &Platform) -> Component {
         async move { database.ping().await.map_or(Health::Error, |()| Health::Ok) }
     });
     let cache_probe = Probe::new("cache_l2", move || {
-        let health = cache.trouble().map_or(Health::Ok, Health::Degraded);
-        async move { health }
+        let cache = cache.clone();
+        async move { cache.check().await.map_or(Health::Ok, Health::Degraded) }
     });
     let sweep = platform
         .cache

@@ -193,6 +193,14 @@ impl Store {
         }
     }
 
+    /// What is wrong with the second tier, after another try if it was left alone for a while.
+    pub async fn check(&self) -> Option<&'static str> {
+        if let Some(second) = &self.0.second {
+            second.try_again().await;
+        }
+        self.trouble()
+    }
+
     /// Removes what is no longer valid every `gc_interval`, until `stop`.
     pub async fn sweep_until(self, stop: CancellationToken) {
         loop {
@@ -212,9 +220,9 @@ impl Store {
         let tiers = &self.0;
         let now = tiers.time.now();
         let generation = tiers.generations.current();
-        tiers
-            .memory
-            .retain(&|header| header.is_valid(now, &tiers.generations));
+        tiers.memory.retain(generation, &|header| {
+            header.is_valid(now, &tiers.generations)
+        });
         let is_swept = match &tiers.second {
             Some(second) => {
                 let generations = Arc::clone(&tiers.generations);

@@ -174,7 +174,9 @@ impl<V: Weigh> Cache<V> {
             return true;
         }
         let Header { born, tags, .. } = &entry.header;
-        let is_untouched = !self.tiers.generations.is_outdated(*born, tags);
+        // What came after the last look and is forgotten by now cannot be ruled out. Asked last, because it is raised first.
+        let is_untouched = !self.tiers.generations.is_outdated(*born, tags)
+            && entry.checked() >= self.tiers.generations.forgotten();
         if is_untouched {
             entry.set_checked(generation);
         }
@@ -253,8 +255,12 @@ impl<V: Weigh> Cache<V> {
     ) -> Cached<V> {
         let (entry, kept) = self.entry(key, policy, loaded, born);
         let entry = Arc::new(entry);
+        let generation = self.tiers.generations.current();
         let Header { born, tags, .. } = &entry.header;
         let is_current = self.tiers.generations.may_keep(*born, tags);
+        if is_current {
+            entry.set_checked(generation);
+        }
         match kept {
             Kept::Yes if is_current => self.store(&entry, lease),
             Kept::AsAbsent if is_current => {

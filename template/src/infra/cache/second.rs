@@ -16,7 +16,7 @@ use crate::infra::resilience::{Breaker, BreakerSettings, BreakerState};
 /// whoever asked for a value.
 #[async_trait]
 pub(super) trait SecondTier: Send + Sync + 'static {
-    /// For logs: `disk`, `redis`.
+    /// For logs, for example `disk`.
     fn name(&self) -> &'static str;
 
     /// Whether it can be asked at all now.
@@ -126,6 +126,14 @@ impl Second {
 
     pub fn usage(&self) -> Option<Usage> {
         self.tier.usage()
+    }
+
+    /// Asks for something if nobody has lately, because the breaker is open: without it, a tier that works again would stay
+    /// unused while memory answers everything.
+    pub async fn try_again(&self) {
+        if self.breaker.state() != BreakerState::Closed {
+            self.get("").await;
+        }
     }
 
     pub async fn get(&self, key: &str) -> Option<Bytes> {

@@ -31,7 +31,7 @@ impl<T: Weigh> Weigh for Option<T> {
 pub enum Source {
     /// Memory.
     L1,
-    /// The second tier: disk or Redis.
+    /// The second tier.
     L2,
     /// One of both; past its time, and a new one is on its way.
     Stale,
