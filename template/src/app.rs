@@ -34,7 +34,8 @@ fn components(platform: &Platform) -> Vec<Component> {
         handlers::operator::component(platform),
         handlers::articles::component(articles.clone()), //~{% if frontend == "pages" %}
         crate::features::pages::component(),
-        crate::features::pages::articles::component(articles.clone(), platform), //~{% endif %}
+        crate::features::pages::articles::component(articles.clone(), platform),
+        crate::features::pages::sitemap::component(articles.clone(), platform), //~{% endif %}
     ]
 }
 

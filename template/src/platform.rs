@@ -103,9 +103,10 @@ fn open_cache(settings: &Settings, clock: &Clock) -> Store {
     Store::open(cache, &origin, clock)
 }
 
-/// What cached pages were made by and made of: this build and this database.
+/// What cached pages were made by and made of: this build, this database, and what the service is called.
 fn origin(settings: &Settings) -> String {
-    let mut database = DefaultHasher::new();
-    settings.database.url.expose().hash(&mut database);
-    format!("{}-{:016x}", build_info().fingerprint, database.finish())
+    let mut made_of = DefaultHasher::new();
+    settings.database.url.expose().hash(&mut made_of);
+    settings.server.public_url.hash(&mut made_of);
+    format!("{}-{:016x}", build_info().fingerprint, made_of.finish())
 } //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

@@ -1,5 +1,7 @@
 //! `cargo xtask bench`: how long generating, building and starting take, as a Markdown table.
 
+mod http;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -27,10 +29,16 @@ pub struct Options {
     /// Also measure the rebuild after an edited handler
     #[arg(long)]
     incremental: bool,
+    /// Measure only how fast a cached page is served, against bare axum and nginx; needs wrk, taskset and two quiet cores
+    #[arg(long, conflicts_with_all = ["cold", "incremental"])]
+    http: bool,
 }
 
 /// Measures and prints. A row is the median of five runs, but for the cold build, memory and size, which are read once.
 pub fn run(options: &Options) -> Result<()> {
+    if options.http {
+        return http::run();
+    }
     let mut rows = vec![(
         "generate, cargo-generate as a library".to_owned(),
         generation(&Tool::Library)?,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, SubsecRound, Utc};
 
@@ -40,6 +40,18 @@ impl Clock {
             )]
             None => Utc::now().trunc_subsecs(6),
         }
+    }
+
+    /// The same, in microseconds since the Unix epoch: quicker to get.
+    #[must_use]
+    pub fn now_micros(&self) -> i64 {
+        if let Some(micros) = &self.fixed_micros {
+            return micros.load(Ordering::Relaxed);
+        }
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        since.map_or(0, |since| {
+            i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+        })
     }
 
     /// Whether the time stands still until it is told to go on.

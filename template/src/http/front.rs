@@ -11,10 +11,9 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::extract::{ConnectInfo, MatchedPath};
-use axum::http::header::USER_AGENT;
-use axum::http::{HeaderValue, Method, Request, Response, Uri};
+use axum::http::header::{CONTENT_LENGTH, USER_AGENT};
+use axum::http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use tower::ServiceExt;
@@ -48,16 +47,27 @@ struct Arrival {
 impl Answer for Front {
     type Body = Either<Full<Bytes>, Body>;
 
-    async fn answer(self, client: SocketAddr, request: Request<Incoming>) -> Response<Self::Body> {
+    fn answer(
+        &self,
+        client: SocketAddr,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<Self::Body>> + Send + use<> {
         let arrival = Arrival {
             at: Instant::now(),
             client,
             id: RequestId::of(request.headers()),
             method: label(request.method()),
         };
-        match self.from_memory(&arrival, &request) {
-            Some(page) => page.map(Either::Left),
-            None => self.from_routes(arrival, request).await.map(Either::Right),
+        let answer = match self.page(arrival, &request) {
+            Ok(page) => Ok(page),
+            // In a box, because it is large, and moved even when there is nothing to wait for.
+            Err(arrival) => Err(Box::pin(self.clone().route(arrival, request))),
+        };
+        async move {
+            match answer {
+                Ok(page) => page.map(Either::Left),
+                Err(routes) => routes.await.map(Either::Right),
+            }
         }
     }
 }
@@ -72,36 +82,33 @@ impl Front {
         }))
     }
 
-    /// The whole way of a hit in memory. It never waits, so nothing of it is counted as being in flight.
-    fn from_memory(
+    /// The whole way of a page in memory. It never waits, so nothing on it is counted as being in flight.
+    fn page<B>(
         &self,
-        arrival: &Arrival,
-        request: &Request<Incoming>,
-    ) -> Option<Response<Full<Bytes>>> {
-        let page = self.0.pages.in_memory(request)?;
-        let now = self.0.clock.now();
+        arrival: Arrival,
+        request: &Request<B>,
+    ) -> Result<Response<Full<Bytes>>, Arrival> {
+        let Some(page) = self.0.pages.in_memory(request) else {
+            return Err(arrival);
+        };
         let asked = Asked {
             method: request.method(),
             headers: request.headers(),
-            now: now.timestamp_micros(),
+            now: self.0.clock.now_micros(),
         };
-        let mut response = page
-            .answer(asked, CacheStatus::HitL1, page.stored_at())
-            .ok()?;
+        let Ok(mut response) = page.answer(asked, CacheStatus::HitL1, page.stored_at()) else {
+            return Err(arrival);
+        };
         self.0.pages.encode_if_wanted(&page, request.headers());
         let duration = arrival.at.elapsed();
         page.count(arrival.method, response.status(), duration);
         let user_agent = request.headers().get(USER_AGENT);
         let about = (request.uri(), user_agent, page.route());
-        arrival.finish(&mut response, about, now, duration);
-        Some(response)
+        arrival.finish(&mut response, about, asked.now, duration);
+        Ok(response)
     }
 
-    async fn from_routes(
-        &self,
-        arrival: Arrival,
-        mut request: Request<Incoming>,
-    ) -> Response<Body> {
+    async fn route(self, arrival: Arrival, mut request: Request<Incoming>) -> Response<Body> {
         let uri = request.uri().clone();
         let user_agent = request.headers().get(USER_AGENT).cloned();
         request.extensions_mut().insert(ConnectInfo(arrival.client));
@@ -113,27 +120,29 @@ impl Front {
         drop(in_flight);
         let route = response.extensions_mut().remove::<MatchedPath>();
         let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
+        if response.status() == StatusCode::NOT_MODIFIED {
+            // The router says 0, but it would have to be the length of the page that is not sent (RFC 9110, section 8.6).
+            response.headers_mut().remove(CONTENT_LENGTH);
+        }
         security::protect(response.headers_mut(), route);
         let duration = arrival.at.elapsed();
         let status = response.status().as_u16();
         RequestSeries::of(arrival.method, route, status).record(duration);
         let about = (&uri, user_agent.as_ref(), route);
-        arrival.finish(&mut response, about, self.0.clock.now(), duration);
+        arrival.finish(&mut response, about, self.0.clock.now_micros(), duration);
         response
     }
 }
 
 impl Arrival {
-    /// Names the answer and logs it.
+    /// Logs the answer and names it.
     fn finish<B: HttpBody>(
-        &self,
+        self,
         response: &mut Response<B>,
         (uri, user_agent, route): (&Uri, Option<&HeaderValue>, &str),
-        now: DateTime<Utc>,
+        now: i64,
         duration: Duration,
     ) {
-        let headers = response.headers_mut();
-        headers.insert(request_id::HEADER, self.id.value());
         RequestRecord {
             at: now,
             request_id: self.id.as_str(),
@@ -148,6 +157,8 @@ impl Arrival {
             user_agent: text(user_agent),
         }
         .log();
+        let headers = response.headers_mut();
+        headers.insert(request_id::HEADER, self.id.into());
     }
 }
 

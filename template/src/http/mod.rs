@@ -2,6 +2,7 @@
 //! extractors, the page cache.
 
 pub mod accept;
+mod connection;
 pub mod extract;
 mod front;
 mod healthcheck;

@@ -94,9 +94,7 @@ async fn observe(route: Option<MatchedPath>, mut request: Request, next: Next) -
 
     let span = tracing::info_span!("operator", request_id = id.as_str());
     let mut response = next.run(request).instrument(span.clone()).await;
-    response
-        .headers_mut()
-        .insert(request_id::HEADER, id.value());
+    response.headers_mut().insert(request_id::HEADER, id.into());
     let Some(route) = route.filter(|route| route.as_str() != OPEN) else {
         return response;
     };

@@ -116,7 +116,7 @@ impl PageCache {
         let Some(key) = policy.key(address, &request.headers) else {
             let page = timed(&route, render()).await?;
             let page = StoredPage::private(page, &route, policy);
-            let now = self.clock.now().timestamp_micros();
+            let now = self.clock.now_micros();
             return self
                 .respond(request, Box::new(page), CacheStatus::Bypass, now)
                 .await;
@@ -188,7 +188,7 @@ impl PageCache {
         let asked = Asked {
             method: &request.method,
             headers: &request.headers,
-            now: self.clock.now().timestamp_micros(),
+            now: self.clock.now_micros(),
         };
         let answer = match page.answer(asked, status, stored_at) {
             Err(Refused::Encoding) if page.may_be_encoded() => {

@@ -18,10 +18,6 @@ impl RequestId {
         self.0.to_str().unwrap_or_default()
     }
 
-    pub(super) fn value(&self) -> HeaderValue {
-        self.0.clone()
-    }
-
     /// A good id that came in is kept; without one the request gets its own.
     pub(super) fn of(headers: &HeaderMap) -> Self {
         let sent = headers.get(HEADER).and_then(Self::from_client);
@@ -45,6 +41,12 @@ impl RequestId {
         push_hex(&mut id[..16], *PROCESS);
         push_hex(&mut id[16..], REQUESTS.fetch_add(1, Ordering::Relaxed));
         Self(HeaderValue::from_bytes(&id).unwrap_or_else(|_| HeaderValue::from_static("none")))
+    }
+}
+
+impl From<RequestId> for HeaderValue {
+    fn from(RequestId(value): RequestId) -> Self {
+        value
     }
 }
 

@@ -11,6 +11,7 @@ use anyhow::Context;
 use axum::body::{Body, HttpBody};
 use axum::extract::ConnectInfo;
 use axum::http::Request;
+use axum::http::uri::Authority;
 use axum::response::Response;
 use axum::{BoxError, Router};
 use bytes::Bytes;
@@ -18,7 +19,7 @@ use bytesize::ByteSize;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use serde::{Deserialize, Serialize};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -26,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use validator::{Validate, ValidationError};
 
+use super::connection::ClientStream;
 use crate::settings::{Secret, limited, some_time};
 
 /// `[server]`
@@ -34,6 +36,10 @@ use crate::settings::{Secret, limited, some_time};
 pub struct ServerSettings {
     pub host: IpAddr,
     pub port: u16,
+    /// Where visitors find the service, such as `https://example.com`; absent: at `host` and `port`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[validate(custom(function = an_origin))]
+    pub public_url: Option<String>,
     /// How long a connection may take to send the headers of a request.
     #[serde(with = "humantime_serde")]
     #[validate(custom(function = some_time))]
@@ -51,6 +57,38 @@ pub struct ServerSettings {
     pub max_header_bytes: ByteSize,
     #[validate(range(min = 1, message = "must be at least 1"))]
     pub max_connections: u32,
+}
+
+impl ServerSettings {
+    /// What an address of this service begins with where it has to be whole, without a slash at its end.
+    #[must_use]
+    pub fn public_url(&self) -> String {
+        if let Some(url) = &self.public_url {
+            return url.trim_end_matches('/').to_owned();
+        }
+        if self.host.is_unspecified() {
+            return format!("http://localhost:{}", self.port);
+        }
+        format!("http://{}", SocketAddr::new(self.host, self.port))
+    }
+}
+
+/// A scheme, a host, perhaps a port, and no more.
+fn an_origin(url: &str) -> Result<(), ValidationError> {
+    let host = url
+        .strip_prefix("https://")
+        .or_else(|| url.strip_prefix("http://"))
+        .map(|rest| rest.strip_suffix('/').unwrap_or(rest));
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+    let is_host = |host: &str| {
+        host.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[')
+            && host.bytes().all(is_plain)
+            && host.parse::<Authority>().is_ok()
+    };
+    if host.is_some_and(is_host) {
+        return Ok(());
+    }
+    Err(ValidationError::new("url").with_message("must be like https://example.com".into()))
 }
 
 #[expect(
@@ -121,21 +159,38 @@ pub trait Answer: Clone + Send + 'static {
     type Body: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static;
 
     fn answer(
-        self,
+        &self,
         client: SocketAddr,
         request: Request<Incoming>,
-    ) -> impl Future<Output = Response<Self::Body>> + Send;
+    ) -> impl Future<Output = Response<Self::Body>> + Send + use<Self>;
 }
 
 /// Routes and the layers that belong to them.
 impl Answer for Router {
     type Body = Body;
 
-    async fn answer(self, client: SocketAddr, mut request: Request<Incoming>) -> Response {
+    fn answer(
+        &self,
+        client: SocketAddr,
+        mut request: Request<Incoming>,
+    ) -> impl Future<Output = Response> + Send + use<> {
         request.extensions_mut().insert(ConnectInfo(client));
-        let Ok(response) = self.oneshot(request).await;
-        response
+        let answer = self.clone().oneshot(request);
+        async move {
+            let Ok(response) = answer.await;
+            response
+        }
     }
+}
+
+/// What connections are told, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Serving,
+    /// The request that is being answered is the last.
+    Ending,
+    /// The time for that is over.
+    CutOff,
 }
 
 /// Lets `service` answer on `listener` until `stop`, then lets the requests in flight finish, for at most
@@ -149,8 +204,7 @@ pub async fn serve(
     let places = Arc::new(Semaphore::new(settings.max_connections as usize));
     let protocol = protocol(&settings);
     // Every connection holds a receiver until it is done.
-    let (stopping, _) = watch::channel(());
-    let cut_off = CancellationToken::new();
+    let (phase, _) = watch::channel(Phase::Serving);
     while let Some(accepted) = stop.run_until_cancelled(accept(&listener, &places)).await {
         match accepted {
             Ok((stream, client, place)) => {
@@ -159,11 +213,10 @@ pub async fn serve(
                     stream,
                     client,
                     service.clone(),
-                    stopping.subscribe(),
+                    phase.subscribe(),
                 );
-                let cut_off = cut_off.clone();
                 tokio::spawn(async move {
-                    cut_off.run_until_cancelled(connection).await;
+                    connection.await;
                     drop(place);
                 });
             }
@@ -172,9 +225,9 @@ pub async fn serve(
     }
     // From here on a new connection is refused by the system.
     drop(listener);
-    let in_flight = stopping.receiver_count();
-    stopping.send_replace(());
-    if tokio::time::timeout(settings.shutdown_grace, stopping.closed())
+    let in_flight = phase.receiver_count();
+    phase.send_replace(Phase::Ending);
+    if tokio::time::timeout(settings.shutdown_grace, phase.closed())
         .await
         .is_err()
     {
@@ -183,7 +236,7 @@ pub async fn serve(
             "requests were cut off: they took longer than server.shutdown_grace"
         );
         // Their handlers end with them, and let go of what they hold.
-        cut_off.cancel();
+        phase.send_replace(Phase::CutOff);
     }
 }
 
@@ -225,31 +278,68 @@ async fn pause_after(error: &io::Error) {
     }
 }
 
-/// Answers the requests of one connection; when `stopping` changes, the one that is being answered is the last.
+/// Answers the requests of one connection until it ends or `phase` says so.
 fn serve_connection<S: Answer>(
     protocol: &http1::Builder,
     stream: TcpStream,
     client: SocketAddr,
     service: S,
-    mut stopping: watch::Receiver<()>,
+    mut phase: watch::Receiver<Phase>,
 ) -> impl Future<Output = ()> + Send + 'static {
     let service = service_fn(move |request| {
-        let service = service.clone();
-        async move { Ok::<_, Infallible>(service.answer(client, request).await) }
+        let answer = service.answer(client, request);
+        async move { Ok::<_, Infallible>(answer.await) }
     });
-    let connection = protocol.serve_connection(TokioIo::new(stream), service);
+    let connection = protocol.serve_connection(ClientStream::new(stream), service);
     async move {
         let mut connection = pin!(connection.with_upgrades());
-        let ended = tokio::select! {
-            biased;
-            ended = connection.as_mut() => ended,
-            _ = stopping.changed() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
+        loop {
+            tokio::select! {
+                biased;
+                ended = connection.as_mut() => {
+                    if let Err(error) = ended {
+                        tracing::debug!(%client, %error, "the connection ended early");
+                    }
+                    return;
+                }
+                changed = phase.changed() => match *phase.borrow_and_update() {
+                    Phase::Ending if changed.is_ok() => connection.as_mut().graceful_shutdown(),
+                    _ => return,
+                },
             }
-        };
-        if let Err(error) = ended {
-            tracing::debug!(%client, %error, "the connection ended early");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::an_origin;
+
+    #[test]
+    fn a_public_url_is_a_scheme_and_a_host() {
+        for good in [
+            "https://example.com",
+            "https://example.com/",
+            "http://localhost:8080",
+            "http://[::1]:80",
+            "https://10.0.0.1",
+        ] {
+            assert!(an_origin(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "example.com",
+            "ftp://example.com",
+            "https://",
+            "https:///",
+            "https://example.com/blog",
+            "https://example.com?x",
+            "https://user@example.com",
+            "https://exa mple.com",
+            "https://example.com\"><x",
+            "https://:80",
+        ] {
+            assert!(an_origin(bad).is_err(), "{bad}");
         }
     }
 }

@@ -1,12 +1,10 @@
-//! Logs: text for people or JSON for machines, written by a thread of their own so that no request waits.
+//! Logs: text for people or JSON for machines.
 
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
-use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
@@ -14,16 +12,14 @@ use tracing_subscriber::fmt::time::ChronoUtc;
 use tracing_subscriber::util::SubscriberInitExt;
 use validator::{Validate, ValidationError};
 
+use super::log_writer::{LogGuard, LogWriter};
 use super::request_log;
 
 /// Log files older than this many days are deleted.
 const KEPT_DAYS: usize = 14;
 
-/// Bytes that are written at once, at most.
-const GATHERED: usize = 64 * 1024;
-
-/// How long the log may be behind.
-const REST: Duration = Duration::from_millis(5);
+/// RFC 3339, as the lines about requests have it.
+const TIME: &str = "%Y-%m-%dT%H:%M:%S%.6fZ";
 
 /// `[log]`
 #[derive(Clone, Debug, Deserialize, Serialize, Validate)]
@@ -62,10 +58,6 @@ fn level_rule(level: &str) -> Result<(), ValidationError> {
     Err(ValidationError::new("level").with_message(rule.into()))
 }
 
-/// Writes what is still in memory when it is dropped: keep it until the end of `main`.
-#[must_use]
-pub struct LogGuard(#[expect(dead_code, reason = "held for its Drop")] WorkerGuard);
-
 /// Starts logging for the whole process.
 ///
 /// # Errors
@@ -83,7 +75,7 @@ pub fn init(settings: &LogSettings) -> anyhow::Result<LogGuard> {
     let colours = settings.dir.is_none() && io::stderr().is_terminal();
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_timer(ChronoUtc::rfc_3339())
+        .with_timer(ChronoUtc::new(TIME.to_owned()))
         .with_ansi(colours)
         .with_writer(writer.clone());
     let started = match settings.format {
@@ -97,12 +89,12 @@ pub fn init(settings: &LogSettings) -> anyhow::Result<LogGuard> {
     };
     started.context("logging cannot start")?;
     request_log::start(writer, settings.format, colours);
-    Ok(LogGuard(guard))
+    Ok(guard)
 }
 
-fn writer(settings: &LogSettings) -> anyhow::Result<(NonBlocking, WorkerGuard)> {
+fn writer(settings: &LogSettings) -> anyhow::Result<(LogWriter, LogGuard)> {
     let Some(dir) = &settings.dir else {
-        return Ok(tracing_appender::non_blocking(Gathering::new(io::stderr())));
+        return LogWriter::start(io::stderr());
     };
     // The appender makes it too, but not before it has looked for old files in it.
     std::fs::create_dir_all(dir)
@@ -114,28 +106,5 @@ fn writer(settings: &LogSettings) -> anyhow::Result<(NonBlocking, WorkerGuard)> 
         .max_log_files(KEPT_DAYS)
         .build(dir)
         .with_context(|| format!("log.dir {} cannot be written", dir.display()))?;
-    Ok(tracing_appender::non_blocking(Gathering::new(file)))
-}
-
-/// Writes many lines at once. The log's thread flushes when there is nothing left to write, and then rests for a moment:
-/// nobody has to wake it for each of the lines that come meanwhile.
-struct Gathering<W: Write>(BufWriter<W>);
-
-impl<W: Write> Gathering<W> {
-    fn new(writer: W) -> Self {
-        Self(BufWriter::with_capacity(GATHERED, writer))
-    }
-}
-
-impl<W: Write> Write for Gathering<W> {
-    fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
-        self.0.write(lines)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()?;
-        #[expect(clippy::disallowed_methods, reason = "the log has a thread of its own")]
-        std::thread::sleep(REST);
-        Ok(())
-    }
+    LogWriter::start(file)
 }

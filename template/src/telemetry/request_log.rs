@@ -9,11 +9,10 @@ use std::net::IpAddr;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use tracing::Level;
-use tracing_appender::non_blocking::NonBlocking;
 
 use super::LogFormat;
+use super::log_writer::LogWriter;
 
 /// What the lines are called in `log.level`, as in `info,request=off`.
 const TARGET: &str = "request";
@@ -29,13 +28,13 @@ thread_local! {
 
 /// Where the lines go, and what they look like.
 struct RequestLog {
-    writer: NonBlocking,
+    writer: LogWriter,
     format: LogFormat,
     colours: bool,
 }
 
 /// From now on requests are logged.
-pub(super) fn start(writer: NonBlocking, format: LogFormat, colours: bool) {
+pub(super) fn start(writer: LogWriter, format: LogFormat, colours: bool) {
     // The caller has made sure that logging starts once.
     let _ = LOG.set(RequestLog {
         writer,
@@ -47,7 +46,8 @@ pub(super) fn start(writer: NonBlocking, format: LogFormat, colours: bool) {
 /// One request and its answer.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestRecord<'a> {
-    pub at: DateTime<Utc>,
+    /// When it was answered, in microseconds since the Unix epoch.
+    pub at: i64,
     pub request_id: &'a str,
     pub method: &'static str,
     /// The template of the route, or `unmatched`.
@@ -76,8 +76,7 @@ impl RequestRecord<'_> {
                 LogFormat::Json => self.json(line),
                 LogFormat::Text => self.text(line, log.colours),
             }
-            // It never fails: what the thread cannot take is dropped, as are other lines.
-            let _ = log.writer.clone().write_all(line);
+            log.writer.push(line);
         });
     }
 
@@ -254,8 +253,7 @@ fn push_millis(line: &mut Vec<u8>, duration: Duration) {
 }
 
 /// RFC 3339 in UTC, to the microsecond.
-fn push_time(line: &mut Vec<u8>, at: DateTime<Utc>) {
-    let micros = at.timestamp_micros();
+fn push_time(line: &mut Vec<u8>, micros: i64) {
     let (second, micros) = (
         micros.div_euclid(1_000_000),
         micros.rem_euclid(1_000_000).unsigned_abs(),
@@ -297,10 +295,11 @@ fn civil_date(day: i64) -> (u64, u64, u64) {
 mod tests {
     use super::*;
 
+    use chrono::DateTime;
     use serde_json::{Value, json};
 
     const RECORD: RequestRecord<'static> = RequestRecord {
-        at: DateTime::UNIX_EPOCH,
+        at: 0,
         request_id: "r-1",
         method: "GET",
         route: "/articles/{slug}",
@@ -423,7 +422,7 @@ mod tests {
         ] {
             let at = DateTime::from_timestamp(second, 123_456_000).unwrap();
             let mut line = Vec::new();
-            push_time(&mut line, at);
+            push_time(&mut line, at.timestamp_micros());
             let expected = at.to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
             assert_eq!(String::from_utf8(line).unwrap(), expected);
         }

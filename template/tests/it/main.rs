@@ -7,7 +7,8 @@ mod cache;
 mod cli; //~{% if features contains "redis" %}
 mod fleet; //~{% endif %}
 mod openapi;
-mod operator; //~{% if frontend == "pages" %}
+mod operator;
+mod page_cache; //~{% if frontend == "pages" %}
 mod pages; //~{% endif %}
 mod problems;
 mod settings;

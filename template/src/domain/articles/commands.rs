@@ -57,6 +57,13 @@ impl ArticleQuery {
     }
 }
 
+/// Where a published article is, and when it was last changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    pub slug: Slug,
+    pub updated_at: DateTime<Utc>,
+}
+
 /// The order of a list. Dates are the day of publication, or of creation for a draft.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sort {

@@ -9,7 +9,7 @@ mod samples;
 mod service;
 mod values;
 
-pub use commands::{ArticleContent, ArticleQuery, Cursor, Slice, Sort};
+pub use commands::{Address, ArticleContent, ArticleQuery, Cursor, Slice, Sort};
 pub use entity::{Article, ArticleId, Status, Version};
 pub use error::{ArticleError, RepositoryError};
 pub use markdown::Markdown;

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::commands::{ArticleQuery, Slice};
+use super::commands::{Address, ArticleQuery, Slice};
 use super::entity::{Article, ArticleId, Version};
 use super::error::RepositoryError;
 use super::values::Slug;
@@ -35,4 +35,7 @@ pub trait ArticleRepository: Send + Sync {
 
     /// At most `query.limit` articles, and the cursor of the last if there are more.
     async fn list(&self, query: &ArticleQuery) -> Result<Slice<Article>, StoreError>;
+
+    /// The addresses of the published articles, newest first, at most `limit`.
+    async fn addresses(&self, limit: u32) -> Result<Vec<Address>, StoreError>;
 }

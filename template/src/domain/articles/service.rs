@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use uuid::{NoContext, Timestamp, Uuid};
 
-use super::commands::{ArticleContent, ArticleQuery, Slice};
+use super::commands::{Address, ArticleContent, ArticleQuery, Slice};
 use super::entity::{Article, ArticleId, Version};
 use super::error::{ArticleError, RepositoryError};
 use super::repository::ArticleRepository;
@@ -49,6 +49,14 @@ impl ArticleService {
             return Err(ArticleError::WrongCursor);
         }
         Ok(self.repository.list(query).await?)
+    }
+
+    /// Where visitors find articles, the newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn addresses(&self, limit: u32) -> Result<Vec<Address>, ArticleError> {
+        Ok(self.repository.addresses(limit).await?)
     }
 
     /// # Errors

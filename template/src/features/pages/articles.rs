@@ -154,7 +154,7 @@ fn no_such_page(_: crate::domain::error::Invalid) -> Problem {
     Problem::new(Kind::NotFound)
 }
 
-fn cannot_render(error: askama::Error) -> Problem {
+pub(super) fn cannot_render(error: askama::Error) -> Problem {
     Problem::new(Kind::Internal).cause(error)
 }
 
@@ -253,7 +253,7 @@ fn tag_links(article: &Article) -> Vec<TagLink> {
 }
 
 /// Slugs and tags need no escaping in a URL.
-fn article_url(slug: &Slug) -> String {
+pub(super) fn article_url(slug: &Slug) -> String {
     format!("/articles/{slug}")
 }
 
@@ -270,6 +270,6 @@ fn human_date(date: DateTime<Utc>) -> String {
     date.format("%-d %B %Y").to_string()
 }
 
-fn iso_date(date: DateTime<Utc>) -> String {
+pub(super) fn iso_date(date: DateTime<Utc>) -> String {
     date.to_rfc3339_opts(SecondsFormat::Secs, true)
 }

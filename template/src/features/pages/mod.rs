@@ -2,6 +2,7 @@
 
 pub mod articles;
 mod assets;
+pub mod sitemap;
 
 use askama::Template;
 

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use axum::http::HeaderMap;
 use axum::http::header::ACCEPT_ENCODING;
+use brotli::enc::BrotliEncoderParams;
 use bytes::Bytes;
 use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
@@ -26,15 +27,6 @@ impl Coding {
     /// The smallest first: what a client likes equally is decided by this order.
     pub const ALL: [Self; 3] = [Self::Brotli, Self::Zstd, Self::Gzip];
 
-    /// Where it stands in a list that begins with the body as it is.
-    pub fn place(self) -> usize {
-        match self {
-            Self::Brotli => 1,
-            Self::Zstd => 2,
-            Self::Gzip => 3,
-        }
-    }
-
     /// As in `Content-Encoding`.
     pub fn name(self) -> &'static str {
         match self {
@@ -45,24 +37,47 @@ impl Coding {
     }
 
     pub fn encode(self, body: &[u8]) -> io::Result<Bytes> {
-        let mut encoded = Vec::with_capacity(body.len() / 3);
         match self {
-            Self::Brotli => {
-                let params = brotli::enc::BrotliEncoderParams {
-                    quality: BROTLI_QUALITY,
-                    size_hint: body.len(),
-                    ..Default::default()
-                };
-                brotli::BrotliCompress(&mut &*body, &mut encoded, &params)?;
-            }
-            Self::Zstd => encoded = zstd::bulk::compress(body, ZSTD_LEVEL)?,
+            Self::Brotli => brotli(body).map(Into::into),
+            Self::Zstd => zstd::bulk::compress(body, ZSTD_LEVEL).map(Into::into),
             Self::Gzip => {
-                let mut encoder = GzEncoder::new(encoded, GZIP_LEVEL);
-                encoder.write_all(body)?;
-                encoded = encoder.finish()?;
+                let mut gzip = GzEncoder::new(Vec::new(), GZIP_LEVEL);
+                gzip.write_all(body)?;
+                gzip.finish().map(Into::into)
             }
         }
-        Ok(encoded.into())
+    }
+}
+
+fn brotli(body: &[u8]) -> io::Result<Vec<u8>> {
+    let parameters = BrotliEncoderParams {
+        quality: BROTLI_QUALITY,
+        size_hint: body.len(),
+        ..Default::default()
+    };
+    let mut encoded = Vec::new();
+    brotli::BrotliCompress(&mut &*body, &mut encoded, &parameters)?;
+    Ok(encoded)
+}
+
+/// A form in which a body can be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    AsItIs,
+    Encoded(Coding),
+}
+
+impl Form {
+    pub const COUNT: usize = 1 + Coding::ALL.len();
+
+    /// Where it stands among all forms.
+    pub fn place(self) -> usize {
+        match self {
+            Self::AsItIs => 0,
+            Self::Encoded(Coding::Brotli) => 1,
+            Self::Encoded(Coding::Zstd) => 2,
+            Self::Encoded(Coding::Gzip) => 3,
+        }
     }
 }
 
@@ -127,18 +142,18 @@ impl Accepted {
         }
     }
 
-    /// The best of the encodings there are: `Some(None)` is the body as it is, `None` that there is nothing to give.
-    pub fn best(&self, has: impl Fn(Coding) -> bool) -> Option<Option<Coding>> {
-        let mut best = (self.identity, (self.identity > 0).then_some(None));
+    /// The best of the forms there are, if there is one that the client takes.
+    pub fn best(self, has: impl Fn(Coding) -> bool) -> Option<Form> {
+        let mut best = (self.identity, (self.identity > 0).then_some(Form::AsItIs));
         for (coding, weight) in Coding::ALL.into_iter().zip(self.codings).rev() {
             if weight > 0 && weight >= best.0 && has(coding) {
-                best = (weight, Some(Some(coding)));
+                best = (weight, Some(Form::Encoded(coding)));
             }
         }
         best.1
     }
 
-    pub fn takes_identity(&self) -> bool {
+    pub fn takes_identity(self) -> bool {
         self.identity > 0
     }
 }
@@ -184,8 +199,11 @@ mod tests {
     }
 
     fn best_of(line: &str, made: &[Coding]) -> Option<&'static str> {
-        let best = accepted(&[line]).best(|coding| made.contains(&coding));
-        best.map(|coding| coding.map_or("identity", Coding::name))
+        let best = accepted(&[line]).best(|coding| made.contains(&coding))?;
+        Some(match best {
+            Form::AsItIs => "identity",
+            Form::Encoded(coding) => coding.name(),
+        })
     }
 
     #[test]
@@ -201,10 +219,10 @@ mod tests {
         assert_eq!(best_of("br, gzip", &[Coding::Gzip]), Some("gzip"));
         assert_eq!(best_of("br", &[]), Some("identity"));
         let nothing_said = Accepted::of(&HeaderMap::new());
-        assert_eq!(nothing_said.best(|_| true), Some(None));
+        assert_eq!(nothing_said.best(|_| true), Some(Form::AsItIs));
         assert_eq!(
             accepted(&["gzip;q=0.5", "br"]).best(|_| true),
-            Some(Some(Coding::Brotli))
+            Some(Form::Encoded(Coding::Brotli))
         );
     }
 

@@ -19,7 +19,7 @@ pub struct CachePolicy {
     ttl: Option<Duration>,
     stale_for: Option<Duration>,
     ignores_cookies: bool,
-    varies_on: &'static [HeaderName],
+    varies_on: &'static [&'static str],
     keeping: &'static [StatusCode],
     cache_control: &'static str,
 }
@@ -62,7 +62,7 @@ impl CachePolicy {
     /// The request headers that the page is made of, `Cookie` and `Authorization` among them if it looks at those: there
     /// is a page for each of their values.
     #[must_use]
-    pub const fn varying_on(mut self, headers: &'static [HeaderName]) -> Self {
+    pub const fn varying_on(mut self, headers: &'static [&'static str]) -> Self {
         self.varies_on = headers;
         self
     }
@@ -103,20 +103,22 @@ impl CachePolicy {
 
     /// Whether everybody may have a page made with this policy, or only who sends the same credentials.
     pub(super) fn cache_control_for_clients(&self) -> &'static str {
-        if self.varies_on_credentials() {
+        if self.varies_on(&AUTHORIZATION) || self.varies_on(&COOKIE) {
             return "private, max-age=0, must-revalidate";
         }
         self.cache_control
     }
 
-    fn varies_on_credentials(&self) -> bool {
-        self.varies_on.contains(&AUTHORIZATION) || self.varies_on.contains(&COOKIE)
+    fn varies_on(&self, header: &HeaderName) -> bool {
+        let mut declared = self.varies_on.iter();
+        declared.any(|name| name.eq_ignore_ascii_case(header.as_str()))
     }
 
     /// Whether the page may depend on this request header.
     pub(super) fn declares(&self, header: &str) -> bool {
-        let mut declared = self.varies_on.iter().chain([&ACCEPT_ENCODING]);
-        declared.any(|name| header.eq_ignore_ascii_case(name.as_str()))
+        let own = ACCEPT_ENCODING;
+        let mut declared = self.varies_on.iter().copied().chain([own.as_str()]);
+        declared.any(|name| header.eq_ignore_ascii_case(name))
     }
 
     /// The headers that decide which page of an address is sent.
@@ -124,7 +126,7 @@ impl CachePolicy {
         let mut vary = "accept-encoding".to_owned();
         for header in self.varies_on {
             vary.push_str(", ");
-            vary.push_str(header.as_str());
+            vary.push_str(header);
         }
         vary
     }
@@ -132,9 +134,8 @@ impl CachePolicy {
     /// The key of the page at `address` for this request; `None` if the request shows credentials that the page does not
     /// know what to do with.
     pub(super) fn key<'a>(&self, address: &'a str, request: &HeaderMap) -> Option<Cow<'a, str>> {
-        let shows =
-            |name: &HeaderName| request.contains_key(name) && !self.varies_on.contains(name);
-        if shows(&AUTHORIZATION) || shows(&COOKIE) && !self.ignores_cookies {
+        let shows = |name: HeaderName| request.contains_key(&name) && !self.varies_on(&name);
+        if shows(AUTHORIZATION) || shows(COOKIE) && !self.ignores_cookies {
             return None;
         }
         if self.varies_on.is_empty() {
@@ -143,7 +144,7 @@ impl CachePolicy {
         // A digest: the values may be secrets, and are as long as clients like.
         let mut digest = Sha256::new();
         for name in self.varies_on {
-            let values = request.get_all(name);
+            let values = request.get_all(*name);
             digest.update(values.iter().count().to_le_bytes());
             for value in values {
                 digest.update(value.len().to_le_bytes());
@@ -170,14 +171,12 @@ impl Default for CachePolicy {
 mod tests {
     use super::*;
 
-    use axum::http::header::{ACCEPT_LANGUAGE, HeaderValue};
+    use axum::http::HeaderValue;
 
     const PLAIN: CachePolicy = CachePolicy::new();
     const BLIND: CachePolicy = CachePolicy::new().ignoring_cookies();
-    const LANGUAGE: &[HeaderName] = &[ACCEPT_LANGUAGE];
-    const BY_LANGUAGE: CachePolicy = CachePolicy::new().varying_on(LANGUAGE);
-    const COOKIES: &[HeaderName] = &[COOKIE];
-    const BY_COOKIE: CachePolicy = CachePolicy::new().varying_on(COOKIES);
+    const BY_LANGUAGE: CachePolicy = CachePolicy::new().varying_on(&["accept-language"]);
+    const BY_COOKIE: CachePolicy = CachePolicy::new().varying_on(&["cookie"]);
 
     fn key(policy: CachePolicy, headers: &[(HeaderName, &'static str)]) -> Option<String> {
         let mut request = HeaderMap::new();

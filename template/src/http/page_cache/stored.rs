@@ -15,7 +15,7 @@ use http_body_util::Full;
 use serde::{Deserialize, Serialize};
 
 use super::conditions::{self, Part};
-use super::encoding::{self, Accepted, Coding};
+use super::encoding::{self, Accepted, Coding, Form};
 use super::page::Page;
 use super::policy::CachePolicy;
 use super::{CacheStatus, STATUS_HEADER};
@@ -26,8 +26,9 @@ use crate::telemetry::RequestSeries;
 /// Smaller bodies fit into one packet anyway.
 const WORTH_ENCODING: usize = 1024;
 
-/// From here on a page is encoded as soon as it is made; below, when the first client asks for it.
-const ENCODED_AT_ONCE: usize = 16 * 1024;
+/// From here on a page is encoded as soon as it is made, and clients are told that they may ask for parts of it. Smaller
+/// ones are encoded when the first client asks for that.
+const LARGE: usize = 16 * 1024;
 
 /// What the finished headers of a page take, in bytes, roughly.
 const FINISHED: usize = 4096;
@@ -49,10 +50,12 @@ pub(in crate::http) struct StoredPage {
     /// Whether anybody but the client who asked may see it.
     is_shared: bool,
     /// Of the body as it is, and of each encoding, whether that is made or not.
-    tags: [String; 1 + Coding::ALL.len()],
+    tags: [String; Form::COUNT],
     body: Bytes,
     encoded: Vec<(Coding, Bytes)>,
-    /// Whether encoding it has begun.
+    /// Whether there are none and it is worth making some.
+    may_be_encoded: bool,
+    /// Whether that has begun.
     #[serde(skip)]
     is_encoding: AtomicBool,
     #[serde(skip)]
@@ -64,7 +67,7 @@ pub(in crate::http) struct StoredPage {
 struct Finished {
     /// Whatever differs from one answer to the next is there already, with another value.
     headers: HeaderMap,
-    tags: [HeaderValue; 1 + Coding::ALL.len()],
+    tags: [HeaderValue; Form::COUNT],
     /// Of nearly all answers: `GET` with the page's own status.
     series: RequestSeries,
 }
@@ -131,6 +134,8 @@ impl StoredPage {
             is_cookie_blind: policy.is_cookie_blind(),
             is_shared,
             tags: [tag(""), tag("-br"), tag("-zstd"), tag("-gzip")],
+            may_be_encoded: page.body.len() >= WORTH_ENCODING
+                && encoding::compresses(page.content_type),
             body: page.body,
             encoded: Vec::new(),
             is_encoding: AtomicBool::default(),
@@ -168,15 +173,19 @@ impl StoredPage {
         stored_at: i64,
     ) -> Result<Response<Full<Bytes>>, Refused> {
         let accepted = Accepted::of(asked.headers);
-        let coding = accepted.best(|coding| self.body_in(coding).is_some());
-        let coding = coding.ok_or(Refused::Encoding)?;
+        let form = accepted.best(|coding| self.body_in(coding).is_some());
+        let form = form.ok_or(Refused::Encoding)?;
         let finished = self.finished.get_or_init(|| self.finish(stored_at));
         let mut headers = finished.headers.clone();
-        headers.insert(STATUS_HEADER, HeaderValue::from_static(cache.as_str()));
+        if cache != CacheStatus::HitL1 {
+            headers.insert(STATUS_HEADER, HeaderValue::from_static(cache.as_str()));
+        }
         let age = asked.now.saturating_sub(stored_at).max(0) / 1_000_000;
-        headers.insert(AGE, HeaderValue::from(age));
+        if cache != CacheStatus::Bypass {
+            headers.insert(AGE, HeaderValue::from(age));
+        }
         if self.status == StatusCode::OK {
-            let selected = coding.map_or(0, Coding::place);
+            let selected = form.place();
             if let Some(known) = self.known_to(asked.headers, selected, stored_at) {
                 headers.insert(ETAG, finished.tags[known].clone());
                 return Ok(not_modified(headers));
@@ -192,7 +201,7 @@ impl StoredPage {
                 headers.insert(ETAG, finished.tags[selected].clone());
             }
         }
-        Ok(self.whole(asked.method, headers, coding))
+        Ok(self.whole(asked.method, headers, form))
     }
 
     /// Which tag of this page the client has, if it has one or asks for changes only.
@@ -203,17 +212,15 @@ impl StoredPage {
         conditions::has_not_changed(request, seconds(stored_at)).then_some(selected)
     }
 
-    fn whole(
-        &self,
-        method: &Method,
-        mut headers: HeaderMap,
-        coding: Option<Coding>,
-    ) -> Response<Full<Bytes>> {
-        let encoded = coding.and_then(|coding| Some((coding, self.body_in(coding)?)));
+    fn whole(&self, method: &Method, mut headers: HeaderMap, form: Form) -> Response<Full<Bytes>> {
+        let encoded = match form {
+            Form::AsItIs => None,
+            Form::Encoded(coding) => self.body_in(coding).map(|body| (coding, body)),
+        };
         let mut body = match encoded {
-            Some((coding, encoded)) => {
+            Some((coding, body)) => {
                 headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
-                encoded.clone()
+                body.clone()
             }
             None => self.body.clone(),
         };
@@ -249,20 +256,26 @@ impl StoredPage {
     fn finish(&self, stored_at: i64) -> Finished {
         let tags = self.tags.each_ref().map(|tag| value(tag.as_bytes()));
         let mut headers = HeaderMap::with_capacity(24);
-        // In this order they are sent; the first three are other ones in every answer.
         headers.insert(request_id::HEADER, HeaderValue::from_static(""));
-        headers.insert(STATUS_HEADER, HeaderValue::from_static(""));
-        headers.insert(AGE, HeaderValue::from_static(""));
+        headers.insert(
+            STATUS_HEADER,
+            HeaderValue::from_static(CacheStatus::HitL1.as_str()),
+        );
+        headers.insert(AGE, HeaderValue::from_static("0"));
         headers.insert(CONTENT_TYPE, value(self.content_type.as_bytes()));
         headers.insert(CACHE_CONTROL, value(self.cache_control.as_bytes()));
         headers.insert(VARY, value(self.vary.as_bytes()));
         if self.status == StatusCode::OK {
             headers.insert(ETAG, tags[0].clone());
-            headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+            if self.body.len() >= LARGE {
+                headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+            }
         }
         if self.is_shared {
             let modified = conditions::http_date(seconds(stored_at));
             headers.insert(LAST_MODIFIED, value(modified.as_bytes()));
+        } else {
+            headers.remove(AGE);
         }
         for (name, content) in &self.headers {
             if let Ok(name) = HeaderName::from_bytes(name.as_bytes()) {
@@ -279,21 +292,19 @@ impl StoredPage {
 
     /// Whether the page is to be encoded before anybody asks for that. True once.
     pub fn wants_encoding_now(&self) -> bool {
-        self.body.len() >= ENCODED_AT_ONCE && self.may_be_encoded() && self.begin_encoding()
+        self.may_be_encoded && self.body.len() >= LARGE && self.begin_encoding()
     }
 
     /// Whether this client would get an encoding if there were one. True once.
     pub fn wants_encoding_for(&self, request: &HeaderMap) -> bool {
-        self.may_be_encoded()
+        self.may_be_encoded
             && !self.is_encoding.load(Ordering::Relaxed)
-            && matches!(Accepted::of(request).best(|_| true), Some(Some(_)))
+            && matches!(Accepted::of(request).best(|_| true), Some(Form::Encoded(_)))
             && self.begin_encoding()
     }
 
     pub fn may_be_encoded(&self) -> bool {
-        self.encoded.is_empty()
-            && self.body.len() >= WORTH_ENCODING
-            && encoding::compresses(&self.content_type)
+        self.may_be_encoded
     }
 
     fn begin_encoding(&self) -> bool {
@@ -320,7 +331,8 @@ impl StoredPage {
             tags: self.tags.clone(),
             body: self.body.clone(),
             encoded: smaller.collect(),
-            is_encoding: AtomicBool::new(true),
+            may_be_encoded: false,
+            is_encoding: AtomicBool::default(),
             finished: OnceLock::new(),
             ..*self
         }

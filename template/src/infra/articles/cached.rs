@@ -5,7 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::domain::articles::{
-    Article, ArticleId, ArticleQuery, ArticleRepository, RepositoryError, Slice, Slug, Version,
+    Address, Article, ArticleId, ArticleQuery, ArticleRepository, RepositoryError, Slice, Slug,
+    Version,
 };
 use crate::domain::error::StoreError;
 use crate::infra::cache::{Cache, LoadFailed, Loaded, Policy, Store, Weigh};
@@ -102,5 +103,9 @@ impl ArticleRepository for CachedArticles {
 
     async fn list(&self, query: &ArticleQuery) -> Result<Slice<Article>, StoreError> {
         self.inner.list(query).await
+    }
+
+    async fn addresses(&self, limit: u32) -> Result<Vec<Address>, StoreError> {
+        self.inner.addresses(limit).await
     }
 }

@@ -1,13 +1,14 @@
 //! Articles in memory: the twin of the SQL store, for tests of the rules without a database.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
 use crate::domain::articles::{
-    Article, ArticleId, ArticleQuery, ArticleRepository, Cursor, RepositoryError, Slice, Slug,
-    Sort, Version,
+    Address, Article, ArticleId, ArticleQuery, ArticleRepository, Cursor, RepositoryError, Slice,
+    Slug, Sort, Version,
 };
 use crate::domain::error::StoreError;
 
@@ -92,6 +93,20 @@ impl ArticleRepository for MemoryArticles {
         }
         found.truncate(usize::from(query.limit) + 1);
         Ok(query.slice(found))
+    }
+
+    async fn addresses(&self, limit: u32) -> Result<Vec<Address>, StoreError> {
+        let articles = self.articles();
+        let mut published: Vec<_> = articles
+            .values()
+            .filter(|article| article.is_published())
+            .collect();
+        published.sort_by_key(|article| Reverse((article.date(), article.id)));
+        let addresses = published.into_iter().map(|article| Address {
+            slug: article.slug.clone(),
+            updated_at: article.updated_at,
+        });
+        Ok(addresses.take(limit as usize).collect())
     }
 }
 

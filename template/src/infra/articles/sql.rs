@@ -5,8 +5,8 @@ use sqlx::query::QueryAs;
 use sqlx::{FromRow, QueryBuilder, Row as _, Transaction};
 
 use crate::domain::articles::{
-    Article, ArticleId, ArticleQuery, ArticleRepository, Cursor, Markdown, RepositoryError, Slice,
-    Slug, Sort, Status, Summary, Tag, Tags, Title, Version,
+    Address, Article, ArticleId, ArticleQuery, ArticleRepository, Cursor, Markdown,
+    RepositoryError, Slice, Slug, Sort, Status, Summary, Tag, Tags, Title, Version,
 };
 use crate::domain::error::{Invalid, StoreError};
 use crate::infra::db::{Database, Driver, store_error};
@@ -153,6 +153,24 @@ impl ArticleRepository for SqlArticles {
             .map_err(store_error)?;
         Ok(query.slice(rows.into_iter().map(|Row(article)| article).collect()))
     }
+
+    async fn addresses(&self, limit: u32) -> Result<Vec<Address>, StoreError> {
+        let rows = sqlx::query_as(
+            "SELECT slug, updated_at FROM articles WHERE status = 'published' \
+             ORDER BY COALESCE(published_at, created_at) DESC, id DESC LIMIT $1",
+        )
+        .bind(i64::from(limit))
+        .fetch_all(self.db.pool());
+        let rows: Vec<AddressRow> = self
+            .db
+            .timed("addresses", "articles", rows)
+            .await
+            .map_err(store_error)?;
+        Ok(rows
+            .into_iter()
+            .map(|AddressRow(address)| address)
+            .collect())
+    }
 }
 
 /// One row more than asked for, which tells whether there is a next page.
@@ -234,6 +252,18 @@ impl FromRow<'_, DatabaseRow> for Row {
             created_at: row.try_get("created_at")?,
             updated_at: row.try_get("updated_at")?,
             version: row.try_get("version")?,
+        }))
+    }
+}
+
+/// A row of [`ArticleRepository::addresses`].
+struct AddressRow(Address);
+
+impl FromRow<'_, DatabaseRow> for AddressRow {
+    fn from_row(row: &DatabaseRow) -> sqlx::Result<Self> {
+        Ok(Self(Address {
+            slug: parsed(row, "slug", Slug::parse)?,
+            updated_at: row.try_get("updated_at")?,
         }))
     }
 }

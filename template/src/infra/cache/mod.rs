@@ -1,6 +1,6 @@
 //! The two-tier cache: memory in front of a second tier that outlives it, shared by every typed namespace.{% capture body %}
 //!
-//! - `namespace` is what callers use: fetch, set, invalidate; how a value is found, loaded and refreshed.
+//! - `namespace` is what callers use: fetch, set, invalidate. `loading` is what happens when a value is not there.
 //! - `policy` says how long and under which tags a value is kept.
 //! - `memory` is the first tier, `second` the contract of the other one, and what keeps it.
 //! - `warmup` fills both tiers at the start.
@@ -10,6 +10,7 @@ mod counters;
 mod disk;
 mod entry;
 mod flight;
+mod loading;
 mod memory;
 mod namespace;
 mod policy; //~{% if features contains "redis" %}
@@ -17,6 +18,7 @@ mod redis; //~{% endif %}
 mod second;
 mod tags;
 mod time;
+mod value;
 mod warmup;
 
 use std::sync::Arc;
@@ -31,12 +33,13 @@ use self::counters::Counters;
 use self::disk::Disk;
 use self::entry::Header;
 use self::memory::Memory;
-pub use self::namespace::{Cache, Cached, LoadFailed, Source, Weigh};
+pub use self::namespace::Cache;
 pub use self::policy::{CacheSettings, Loaded, Policy}; //~{% if features contains "redis" %}
 pub use self::redis::RedisSettings; //~{% endif %}
 use self::second::{Second, SecondTier};
 use self::tags::{Generations, TagId};
 use self::time::Time;
+pub use self::value::{Cached, LoadFailed, Source, Weigh};
 pub use self::warmup::Warm;
 use crate::domain::clock::Clock; //~{% if features contains "redis" %}
 use crate::settings::Secret; //~{% endif %}

@@ -96,7 +96,7 @@ impl Warehouse {
 #[tokio::test]
 async fn many_small_values_stay_in_the_bound() {
     let warehouse = Warehouse::new();
-    for n in 0..10_000 {
+    for n in 0..4000 {
         warehouse.put(&n.to_string(), 10).await;
         warehouse.assert_bounded();
     }
@@ -117,7 +117,7 @@ async fn few_huge_values_stay_in_the_bound() {
 async fn values_of_all_sizes_stay_in_the_bound() {
     let warehouse = Warehouse::new();
     let mut random = fastrand::Rng::with_seed(7);
-    for n in 0..10_000 {
+    for n in 0..4000 {
         let weight = 1 << random.u32(0..19);
         warehouse.put(&n.to_string(), weight).await;
         warehouse.assert_bounded();
@@ -155,7 +155,7 @@ async fn a_replaced_value_is_let_go_at_once() {
 async fn replaced_values_of_all_sizes_stay_in_the_bound() {
     let warehouse = Warehouse::new();
     let mut random = fastrand::Rng::with_seed(7);
-    for _ in 0..10_000 {
+    for _ in 0..4000 {
         let parcel = Parcel::new(1 << random.u32(0..17), &warehouse.alive);
         let key = random.u8(..).to_string();
         drop(warehouse.parcels.set(&key, &Policy::new(), parcel).await);
@@ -169,13 +169,13 @@ async fn replaced_values_of_all_sizes_stay_in_the_bound() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn four_threads_that_insert_stay_in_the_bound() {
-    const HUGEST: usize = CAPACITY / 8;
+    const HUGEST: usize = CAPACITY / 32;
     let warehouse = Arc::new(Warehouse::new());
     let insert = |seed| {
         let warehouse = Arc::clone(&warehouse);
         async move {
             let mut random = fastrand::Rng::with_seed(seed);
-            for _ in 0..5000 {
+            for _ in 0..2000 {
                 let key = random.u16(..2000).to_string();
                 let weight = random.usize(1..HUGEST);
                 if random.bool() {
@@ -184,9 +184,9 @@ async fn four_threads_that_insert_stay_in_the_bound() {
                     let parcel = Parcel::new(weight, &warehouse.alive);
                     warehouse.parcels.set(&key, &Policy::new(), parcel).await;
                 }
-                // Each of the others may hold one that it is just about to insert.
+                // Each thread may hold one that it offers and one that it found instead.
                 let alive = warehouse.alive();
-                assert!(alive < CAPACITY + 3 * HUGEST, "{alive}");
+                assert!(alive < CAPACITY + 8 * HUGEST, "{alive}");
             }
         }
     };
@@ -194,6 +194,7 @@ async fn four_threads_that_insert_stay_in_the_bound() {
     for thread in threads {
         thread.await.expect("it stays in the bound");
     }
+    warehouse.store.close().await;
     warehouse.assert_bounded();
     for n in 0..2000 {
         warehouse.put(&format!("later-{n}"), 1000).await;
@@ -262,7 +263,7 @@ async fn what_somebody_still_holds_is_freed_when_they_let_go() {
 async fn what_is_asked_for_most_stays() {
     let warehouse = Warehouse::new();
     // Many times as much as there is room for, each asked for once.
-    for cold in 0..10_000 {
+    for cold in 0..4000 {
         warehouse.put(&format!("cold-{cold}"), 5000).await;
         warehouse.put(&format!("hot-{}", cold % 50), 5000).await;
     }

@@ -1,0 +1,216 @@
+//! Where log lines go: they gather in memory, and a thread of their own writes them, so that no request waits.
+//!
+//! A channel would move every line on its own. At a hundred thousand requests a second that costs more than making the
+//! lines does, and bounds their number only, not their bytes.
+
+use std::io::{self, Write};
+use std::mem;
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Context;
+use metrics::counter;
+use tracing_subscriber::fmt::MakeWriter;
+
+/// Bytes that may wait to be written; what does not fit is dropped.
+const MOST: usize = 8 * 1024 * 1024;
+
+/// Bytes of memory that are kept for the next lines.
+const USUAL: usize = 256 * 1024;
+
+/// How long lines gather after others were written: nobody has to wake the thread for them.
+const REST: Duration = Duration::from_millis(5);
+
+/// How long the end of the process waits for the last lines.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A cheap handle.
+#[derive(Clone)]
+pub(super) struct LogWriter(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    gathered: Mutex<Gathered>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Gathered {
+    lines: Vec<u8>,
+    dropped: u64,
+    is_ending: bool,
+}
+
+/// Writes what is still in memory when it is dropped: keep it until the end of `main`.
+#[must_use]
+pub struct LogGuard {
+    writer: LogWriter,
+    done: Receiver<()>,
+}
+
+impl LogWriter {
+    /// Starts the thread that writes to `to`.
+    pub fn start(to: impl Write + Send + 'static) -> anyhow::Result<(Self, LogGuard)> {
+        let writer = Self(Arc::default());
+        let (working, done) = mpsc::channel();
+        let own = writer.clone();
+        let work = move || {
+            own.work(to);
+            drop(working);
+        };
+        thread::Builder::new()
+            .name("log".into())
+            .spawn(work)
+            .context("logging needs a thread")?;
+        let guard = LogGuard {
+            writer: writer.clone(),
+            done,
+        };
+        Ok((writer, guard))
+    }
+
+    /// Takes whole lines.
+    pub fn push(&self, lines: &[u8]) {
+        let mut gathered = self.lock();
+        if gathered.lines.len() + lines.len() > MOST {
+            gathered.dropped += 1;
+            return;
+        }
+        let is_first = gathered.lines.is_empty();
+        gathered.lines.extend_from_slice(lines);
+        drop(gathered);
+        if is_first {
+            self.0.changed.notify_one();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Gathered> {
+        let gathered = &self.0.gathered;
+        gathered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work(&self, mut to: impl Write) {
+        let mut lines = Vec::with_capacity(USUAL);
+        loop {
+            let wait = |gathered: &mut Gathered| gathered.lines.is_empty() && !gathered.is_ending;
+            let gathered = self.0.changed.wait_while(self.lock(), wait);
+            let mut gathered = gathered.unwrap_or_else(PoisonError::into_inner);
+            mem::swap(&mut lines, &mut gathered.lines);
+            let dropped = mem::take(&mut gathered.dropped);
+            let is_ending = gathered.is_ending;
+            drop(gathered);
+            // There is nowhere to report that the log cannot be written.
+            let _ = to.write_all(&lines).and_then(|()| to.flush());
+            if dropped > 0 {
+                counter!("log_lines_dropped_total").increment(dropped);
+            }
+            if is_ending {
+                return;
+            }
+            lines.clear();
+            lines.shrink_to(USUAL);
+            let goes_on = |gathered: &mut Gathered| !gathered.is_ending;
+            let rest = self
+                .0
+                .changed
+                .wait_timeout_while(self.lock(), REST, goes_on);
+            drop(rest);
+        }
+    }
+}
+
+impl Drop for LogGuard {
+    fn drop(&mut self) {
+        self.writer.lock().is_ending = true;
+        self.writer.0.changed.notify_one();
+        // The thread says that it is done by hanging up.
+        let _ = self.done.recv_timeout(PATIENCE);
+    }
+}
+
+/// What the formatter of `tracing` hands over is always a whole line.
+impl Write for LogWriter {
+    fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+        self.push(lines);
+        Ok(lines.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for LogWriter {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Writes only when it may.
+    struct Slow {
+        may: Receiver<()>,
+        written: Arc<Mutex<Vec<u8>>>,
+    }
+
+    impl Write for Slow {
+        fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+            let _ = self.may.recv();
+            self.written.lock().unwrap().extend_from_slice(lines);
+            Ok(lines.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn slow() -> (LogWriter, LogGuard, mpsc::Sender<()>, Arc<Mutex<Vec<u8>>>) {
+        let (allow, may) = mpsc::channel();
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let to = Slow {
+            may,
+            written: Arc::clone(&written),
+        };
+        let (writer, guard) = LogWriter::start(to).unwrap();
+        (writer, guard, allow, written)
+    }
+
+    #[test]
+    fn every_line_is_written_in_order_before_the_end() {
+        let (writer, guard, allow, written) = slow();
+        let mut expected = Vec::new();
+        for n in 0..1000 {
+            let line = format!("line {n}\n");
+            writer.push(line.as_bytes());
+            expected.extend_from_slice(line.as_bytes());
+        }
+        // Nobody holds it back any more.
+        drop(allow);
+        drop(guard);
+        assert_eq!(*written.lock().unwrap(), expected);
+    }
+
+    #[test]
+    fn a_writer_that_is_stuck_costs_lines_and_not_memory() {
+        let (writer, guard, allow, written) = slow();
+        let line = vec![b'x'; 1024];
+        for _ in 0..3 * MOST / line.len() {
+            writer.push(&line);
+        }
+        let waiting = writer.lock();
+        assert!(waiting.lines.len() <= MOST && waiting.dropped > 0);
+        drop(waiting);
+        drop(allow);
+        drop(guard);
+        let written = written.lock().unwrap().len();
+        assert!((MOST..=2 * MOST).contains(&written) && written.is_multiple_of(line.len()));
+    }
+}

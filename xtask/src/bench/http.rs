@@ -1,0 +1,382 @@
+//! `cargo xtask bench --http`: a cached page with everything on, against a bare axum route and nginx with the same bytes.
+//!
+//! One core for the server, one for the load generator, keep-alive, 64 connections. The servers take turns, several times
+//! over, and what counts is the median of the ratios within a turn: a machine that is busy slows all of them down.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use rustix::process::Pid;
+
+use crate::demo;
+use crate::postgres::free_port;
+use crate::process;
+use crate::repo;
+use crate::service::{self, Service};
+use crate::tools;
+
+const NAME: &str = "axle-bench";
+
+/// Bytes of the page.
+const PAGE: usize = 4096;
+
+/// Turns that count; one more goes before them.
+const TURNS: usize = 7;
+
+const WRK: [&str; 3] = ["-t1", "-c64", "-d3s"];
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A route that returns bytes, as axum's documentation has it.
+const BARE_MANIFEST: &str = r#"[package]
+name = "bare-axum"
+version = "0.0.0"
+edition = "2024"
+
+[dependencies]
+axum = { version = "0.8", default-features = false, features = ["http1", "tokio"] }
+tokio = { version = "1", features = ["macros", "net", "rt-multi-thread"] }
+
+[profile.release]
+lto = "thin"
+codegen-units = 1
+
+[workspace]
+"#;
+
+const BARE_MAIN: &str = r#"use axum::{Router, body::Bytes, http::header::CONTENT_TYPE, routing::get};
+
+#[tokio::main]
+async fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let port: u16 = arguments.next().unwrap().parse().unwrap();
+    let page = Bytes::from(std::fs::read(arguments.next().unwrap()).unwrap());
+    let page = || async move { ([(CONTENT_TYPE, "text/html; charset=utf-8")], page) };
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+    axum::serve(listener, Router::new().route("/page.html", get(page))).await.unwrap();
+}
+"#;
+
+/// One of the servers that are compared.
+struct Contender {
+    name: &'static str,
+    address: String,
+    path: &'static str,
+    pid: u32,
+    _server: Server,
+    turns: Vec<Turn>,
+}
+
+/// Held for its end.
+enum Server {
+    Service(#[expect(dead_code, reason = "held for its Drop")] Service),
+    Other(#[expect(dead_code, reason = "held for its Drop")] Stopped),
+}
+
+/// A process that is stopped with what holds it.
+struct Stopped(Child);
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        process::terminate(Pid::from_child(&self.0));
+        let _ = self.0.wait();
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Turn {
+    requests_per_second: f64,
+    /// Of the server's processor time, for each request.
+    micros: f64,
+}
+
+/// Measures and prints.
+pub fn run() -> Result<()> {
+    for tool in ["wrk", "taskset"] {
+        ensure!(
+            tools::on_path(&[tool]).is_some(),
+            "{tool} is not installed; install it and try again"
+        );
+    }
+    let project = demo::generated(NAME)?;
+    println!("Building for release; this takes some minutes …");
+    process::run(service::cargo(&project).args(["build", "--release"]))?;
+    let bare = build_bare(&project)?;
+
+    let service = start_service(&project)?;
+    let page = make_page(&service.address)?;
+    let folder = project.join("bench");
+    fs::create_dir_all(&folder)?;
+    fs::write(folder.join("page.html"), &page)?;
+    let mut contenders = vec![start_bare(&bare, &folder)?];
+    contenders.push(Contender {
+        name: "the service, a page in memory",
+        address: service.address.clone(),
+        path: "/articles/bench",
+        pid: service.pid(),
+        _server: Server::Service(service),
+        turns: Vec::new(),
+    });
+    match start_nginx(&folder)? {
+        Some(nginx) => contenders.push(nginx),
+        None => println!("Skipped: nginx is not installed."),
+    }
+    for contender in &contenders {
+        let body = wait_for(&contender.address, contender.path)?;
+        ensure!(body == page, "{} does not send the page", contender.name);
+    }
+    println!(
+        "Measuring; {} servers take {TURNS} turns …",
+        contenders.len()
+    );
+    for turn in 0..=TURNS {
+        for contender in &mut contenders {
+            let measured = measure(contender)?;
+            if turn > 0 {
+                contender.turns.push(measured);
+            }
+        }
+    }
+    print(&contenders);
+    Ok(())
+}
+
+fn print(contenders: &[Contender]) {
+    println!(
+        "\n| one core, 64 connections, {PAGE} bytes | requests/s | against bare axum | CPU a request |\n|---|---|---|---|"
+    );
+    let base = &contenders[0].turns;
+    for Contender { name, turns, .. } in contenders {
+        let each = |of: fn(&Turn) -> f64| median(turns.iter().map(of).collect());
+        let ratios = turns.iter().zip(base);
+        let ratio = median(
+            ratios
+                .map(|(own, bare)| own.requests_per_second / bare.requests_per_second)
+                .collect(),
+        );
+        println!(
+            "| {name} | {:.0} | {:.0}% | {:.1} µs |",
+            each(|turn| turn.requests_per_second),
+            ratio * 100.0,
+            each(|turn| turn.micros)
+        );
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Builds the bare route with the versions that the service was built with.
+fn build_bare(project: &Path) -> Result<PathBuf> {
+    let folder = repo::target().join("bare-axum");
+    fs::create_dir_all(folder.join("src"))?;
+    fs::write(folder.join("Cargo.toml"), BARE_MANIFEST)?;
+    fs::write(folder.join("src/main.rs"), BARE_MAIN)?;
+    fs::copy(project.join("Cargo.lock"), folder.join("Cargo.lock"))?;
+    process::run(service::cargo(&folder).args(["build", "--release"]))?;
+    Ok(service::binary("bare-axum", "release"))
+}
+
+/// The service as it runs in production, on the first core.
+fn start_service(project: &Path) -> Result<Service> {
+    // A service is started by the path of its binary alone.
+    let pinned = project.join("pinned.sh");
+    let binary = service::binary(NAME, "release");
+    fs::write(
+        &pinned,
+        format!(
+            "#!/bin/sh\nexec taskset -c 0 '{}' \"$@\"\n",
+            binary.display()
+        ),
+    )?;
+    fs::set_permissions(&pinned, fs::Permissions::from_mode(0o755))?;
+    let production = [
+        ("APP_ENV", "production"),
+        ("APP__SERVER__HOST", "127.0.0.1"),
+    ];
+    Service::start(&pinned, project, &production)
+}
+
+/// Writes an article whose page has exactly [`PAGE`] bytes.
+fn make_page(address: &str) -> Result<Vec<u8>> {
+    let article = |length: usize| {
+        format!(
+            r#"{{"title":"A page","slug":"bench","status":"published","body":"{}"}}"#,
+            "x".repeat(length)
+        )
+    };
+    let first = 1000;
+    let created = send(address, "POST", "/api/v1/articles", &article(first))?;
+    let location = created
+        .head
+        .lines()
+        .find_map(|line| line.strip_prefix("location: "))
+        .context("the article was not written")?;
+    let length = wait_for(address, "/articles/bench")?.len();
+    let body = (first + PAGE)
+        .checked_sub(length)
+        .context("the frame of a page alone is too long")?;
+    send(address, "PUT", location, &article(body))?;
+    let page = wait_for(address, "/articles/bench")?;
+    ensure!(page.len() == PAGE, "the page has {} bytes", page.len());
+    Ok(page)
+}
+
+fn start_bare(binary: &Path, folder: &Path) -> Result<Contender> {
+    let port = free_port()?;
+    let mut command = pinned(binary);
+    command.arg(port.to_string()).arg(folder.join("page.html"));
+    contender("a bare axum route", port, command)
+}
+
+/// nginx as a package sets it up: the file from disk, a line in the access log for each request.
+fn start_nginx(folder: &Path) -> Result<Option<Contender>> {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let folders = format!("{path}:/usr/sbin").leak();
+    let Some(nginx) = std::env::split_paths(folders)
+        .map(|folder| folder.join("nginx"))
+        .find(|nginx| nginx.is_file())
+    else {
+        return Ok(None);
+    };
+    let port = free_port()?;
+    let here = folder.display();
+    let configuration = format!(
+        "daemon off; worker_processes 1; pid {here}/nginx.pid; error_log {here}/error.log;\n\
+         events {{ worker_connections 1024; }}\n\
+         http {{\n  types {{ text/html html; }}\n  sendfile on; tcp_nopush on; keepalive_requests 1000000000;\n  \
+         access_log {here}/access.log combined;\n  server {{ listen 127.0.0.1:{port}; root {here}; }}\n}}\n"
+    );
+    let file = folder.join("nginx.conf");
+    fs::write(&file, configuration)?;
+    let mut command = pinned(&nginx);
+    command.arg("-c").arg(file);
+    contender("nginx with its access log", port, command).map(Some)
+}
+
+fn pinned(program: &Path) -> Command {
+    let mut command = Command::new("taskset");
+    command.args(["-c", "0"]).arg(program);
+    command
+}
+
+fn contender(name: &'static str, port: u16, mut command: Command) -> Result<Contender> {
+    let server = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .with_context(|| format!("cannot start {name}"))?;
+    Ok(Contender {
+        name,
+        address: format!("127.0.0.1:{port}"),
+        path: "/page.html",
+        pid: server.id(),
+        _server: Server::Other(Stopped(server)),
+        turns: Vec::new(),
+    })
+}
+
+fn measure(contender: &Contender) -> Result<Turn> {
+    let url = format!("http://{}{}", contender.address, contender.path);
+    let before = cpu_micros(contender.pid)?;
+    let mut wrk = Command::new("taskset");
+    let output = process::capture(wrk.args(["-c", "1", "wrk"]).args(WRK).arg(url))?;
+    let spent = cpu_micros(contender.pid)? - before;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let number = |after: &str| -> Option<f64> {
+        text.split(after)
+            .nth(1)?
+            .split_whitespace()
+            .next()?
+            .parse()
+            .ok()
+    };
+    ensure!(
+        !text.contains("Non-2xx") && !text.contains("Socket errors"),
+        "{} failed under load:\n{text}",
+        contender.name
+    );
+    let requests: Option<f64> = text
+        .lines()
+        .find_map(|line| line.split_once(" requests in ")?.0.trim().parse().ok());
+    Ok(Turn {
+        requests_per_second: number("Requests/sec:").context("wrk does not say how fast it was")?,
+        micros: spent / requests.context("wrk does not say how many requests it sent")?,
+    })
+}
+
+/// The processor time that a process and its children have taken so far.
+fn cpu_micros(pid: u32) -> Result<f64> {
+    let children =
+        fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let children = children
+        .split_whitespace()
+        .filter_map(|child| child.parse().ok());
+    let mut ticks = 0;
+    for pid in children.chain([pid]) {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        let (_, fields) = stat
+            .rsplit_once(") ")
+            .context("an unknown form of /proc/PID/stat")?;
+        let times = fields.split(' ').skip(11).take(2);
+        ticks += times
+            .filter_map(|time| time.parse::<u32>().ok())
+            .sum::<u32>();
+    }
+    // Linux reports hundredths of a second, whatever it counts in.
+    Ok(f64::from(ticks) * 10_000.0)
+}
+
+struct Answer {
+    head: String,
+    body: Vec<u8>,
+}
+
+/// One request on a connection of its own.
+fn send(address: &str, method: &str, path: &str, json: &str) -> Result<Answer> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{json}",
+        json.len()
+    )?;
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes)?;
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
+    let end = end.with_context(|| format!("{address} does not speak HTTP"))?;
+    let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+    ensure!(
+        head.starts_with("HTTP/1.1 2"),
+        "{method} {path} was answered with\n{head}"
+    );
+    Ok(Answer {
+        head,
+        body: bytes.split_off(end + 4),
+    })
+}
+
+/// What is at `path`, as soon as there is something.
+fn wait_for(address: &str, path: &str) -> Result<Vec<u8>> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match send(address, "GET", path, "") {
+            Ok(answer) => return Ok(answer.body),
+            Err(error) if Instant::now() > deadline => return Err(error),
+            Err(_) => thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}
