@@ -127,7 +127,8 @@ impl TestApp {
         Self::start_in(home, settings, fixed_clock()).await
     }
 
-    async fn start_in(home: Home, settings: Settings, clock: Clock) -> Self {
+    /// Starts on what an earlier start has left in `home`.
+    pub async fn start_in(home: Home, settings: Settings, clock: Clock) -> Self {
         wait_until_released(&home.cache_dir());
         let instance = Instance::start(settings.clone(), clock.clone()).await;
         Self {
@@ -142,13 +143,6 @@ impl TestApp {
     pub async fn restart(self) -> Self {
         self.instance.stop().await;
         Self::start_in(self.home, self.settings, self.clock).await
-    }
-
-    /// The same with other settings.
-    pub async fn restart_with(self, overrides: &[(&str, &str)]) -> Self {
-        self.instance.stop().await;
-        let settings = self.home.settings(overrides);
-        Self::start_in(self.home, settings, self.clock).await
     }
 
     /// Ends without closing anything and starts again on the same database and cache folder.
