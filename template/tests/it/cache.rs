@@ -1,5 +1,7 @@
 //! The two-tier cache, with real files and a clock of its own.
 
+mod damage;
+mod disk;
 mod flight;
 mod hit_ratio;
 mod linearizable;
@@ -10,11 +12,13 @@ mod negative;
 mod outdated;
 mod policy;
 mod replace;
+mod restarts;
 mod stale;
 mod switches;
 mod tags;
 
 use std::collections::BTreeMap;
+use std::fs::{self, File};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -71,9 +75,46 @@ impl Bench {
         Store::in_memory(self.settings.clone(), self.clock.clone())
     }
 
+    /// With a second tier on disk, as soon as nobody else has it.
+    async fn open(&self) -> Store {
+        self.open_build("build").await
+    }
+
+    async fn open_build(&self, build: &str) -> Store {
+        until(|| self.is_released()).await;
+        Store::open(self.settings.clone(), build, self.clock.clone())
+    }
+
+    /// Opens it although somebody else has it.
+    fn open_beside(&self) -> Store {
+        Store::open(self.settings.clone(), "build", self.clock.clone())
+    }
+
+    /// Starts it again; everything is on disk then.
+    async fn reopen(&self, store: Store) -> Store {
+        close(store).await;
+        self.open().await
+    }
+
+    /// Whether nobody holds the files: that ends a moment after the last handle is dropped.
+    fn is_released(&self) -> bool {
+        let stores = fs::read_dir(&self.settings.dir)
+            .into_iter()
+            .flatten()
+            .flatten();
+        let indices = stores.map(|store| store.path().join("index/db"));
+        let mut files = indices.chain([self.settings.dir.join("in-use")]);
+        files.all(|path| File::open(path).map_or(true, |file| file.try_lock().is_ok()))
+    }
+
     fn advance(&self, by: Duration) {
         self.clock.advance(by);
     }
+}
+
+/// Closes the last handle on a store.
+async fn close(store: Store) {
+    store.close().await;
 }
 
 /// What the cache counts while a test listens.

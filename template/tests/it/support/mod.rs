@@ -7,7 +7,7 @@ mod log; //~{% if features contains "redis" %}
 pub mod redis; //~{% endif %}
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
@@ -103,8 +103,10 @@ impl Home {
 
 /// Waits until nobody holds the files of the cache in `dir`: sled lets go of them a moment after it is dropped.
 pub fn wait_until_released(dir: &Path) {
-    for name in ["in-use", "store/db"] {
-        if let Ok(file) = File::open(dir.join(name)) {
+    let stores = fs::read_dir(dir).into_iter().flatten().flatten();
+    let indices = stores.map(|store| store.path().join("index/db"));
+    for path in indices.chain([dir.join("in-use")]) {
+        if let Ok(file) = File::open(path) {
             file.lock().expect("a lock");
         }
     }
