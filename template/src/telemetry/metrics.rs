@@ -87,16 +87,7 @@ fn describe() {
         "page_render_duration_seconds",
         "Time to make a page that no tier of the cache had, by route."
     );
-    describe_counter!("cache_hits_total", "Values found in the cache, by tier.");
-    describe_counter!(
-        "cache_misses_total",
-        "Look-ups that a tier could not answer."
-    );
-    describe_counter!("cache_sets_total", "Values stored, by tier.");
-    describe_counter!("cache_errors_total", "Failures of a tier, by operation.");
-    describe_counter!("cache_invalidations_total", "Invalidations, by scope.");
-    describe_gauge!("cache_entries", "Entries in a tier.");
-    describe_gauge!("cache_bytes", "Bytes in a tier, estimated.");
+    describe_cache();
     describe_histogram!(
         "database_query_duration_seconds",
         "Time of a database call, by operation and table."
@@ -106,6 +97,71 @@ fn describe() {
         "Database calls that failed, by kind."
     );
     describe_gauge!("database_connections", "Connections of the pool, by state.");
+    describe_gauge!(
+        "circuit_breaker_state",
+        "0 closed, 1 half-open, 2 open; by name."
+    );
+    describe_counter!(
+        "circuit_breaker_failures_total",
+        "Failures a circuit breaker has seen, by name."
+    );
+    describe_counter!(
+        "operator_requests_total",
+        "Requests to the operator's listener besides /metrics, by route and status."
+    );
     describe_counter!("business_events_total", "Domain events published, by name.");
     describe_gauge!("build_info", "Always 1; its labels say which build runs.");
+}
+
+fn describe_cache() {
+    describe_counter!("cache_hits_total", "Values found in the cache, by tier.");
+    describe_counter!(
+        "cache_misses_total",
+        "Look-ups that a tier could not answer."
+    );
+    describe_counter!("cache_sets_total", "Values stored, by tier.");
+    describe_counter!("cache_errors_total", "Failures of a tier, by operation.");
+    describe_counter!("cache_invalidations_total", "Invalidations, by scope.");
+    describe_counter!(
+        "cache_promotions_total",
+        "Values taken from the second tier into memory."
+    );
+    describe_counter!(
+        "cache_evictions_total",
+        "Values dropped to make room, by tier."
+    );
+    describe_counter!(
+        "cache_loads_total",
+        "Values loaded because no tier had them, by result."
+    );
+    describe_histogram!(
+        "cache_load_duration_seconds",
+        "Time to load a value that no tier had."
+    );
+    describe_counter!(
+        "cache_stale_served_total",
+        "Values answered after their time, while a new one was made."
+    );
+    describe_counter!(
+        "cache_coalesced_total",
+        "Callers who waited for somebody else's load."
+    );
+    describe_counter!(
+        "cache_negative_hits_total",
+        "Hits that said that there is nothing."
+    );
+    describe_counter!(
+        "cache_warmup_skipped_total",
+        "Pages and values that the warm-up found in the cache."
+    );
+    describe_counter!(
+        "cache_warmup_errors_total",
+        "Pages and values that the warm-up could not make."
+    );
+    describe_gauge!(
+        "cache_warmup_duration_seconds",
+        "Time the last warm-up took."
+    );
+    describe_gauge!("cache_entries", "Entries in a tier.");
+    describe_gauge!("cache_bytes", "Bytes in a tier, estimated.");
 }

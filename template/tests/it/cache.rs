@@ -17,7 +17,6 @@ mod stale;
 mod switches;
 mod tags;
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,7 +24,6 @@ use std::time::{Duration, Instant};
 
 use app::domain::clock::Clock;
 use app::infra::cache::{Cache, CacheSettings, Cached, LoadFailed, Loaded, Policy, Source, Store};
-use app::settings;
 use bytesize::ByteSize;
 use metrics::LocalRecorderGuard;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
@@ -33,7 +31,7 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::support::fixed_clock;
+use crate::support::{fixed_clock, settings_alone};
 
 /// A cache folder, its settings and its clock.
 struct Bench {
@@ -46,7 +44,6 @@ impl Bench {
     /// Entries stay a minute in memory and an hour at all, to the microsecond.
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let defaults = settings::load_from(None, &BTreeMap::new()).expect("the defaults are valid");
         let settings = CacheSettings {
             l1_ttl: Duration::from_mins(1),
             l2_ttl: Duration::from_hours(1),
@@ -55,7 +52,7 @@ impl Bench {
             jitter: 0.0,
             l1_capacity: Some(ByteSize::mib(16)),
             dir: folder.path().join("cache"),
-            ..defaults.settings.cache
+            ..settings_alone(&[]).cache
         };
         Self {
             folder,
@@ -199,11 +196,11 @@ struct InFlight {
 impl InFlight {
     async fn begin(store: &Store, key: &'static str, policy: &Policy) -> Self {
         let (cache, policy) = (strings(store), policy.clone());
-        let (begin, begun) = oneshot::channel();
+        let (start, begun) = oneshot::channel();
         let (end, ended) = oneshot::channel::<Loading>();
         let caller = tokio::spawn(async move {
             let load = async move || {
-                begin.send(()).expect("the test waits");
+                start.send(()).expect("the test waits");
                 ended.await.expect("the test ends every load")
             };
             cache.fetch(key, &policy, load).await

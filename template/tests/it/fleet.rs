@@ -4,20 +4,19 @@ mod outages;
 mod proxy;
 mod warmup;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use app::domain::clock::Clock;
 use app::infra::cache::{Cache, LoadFailed, Loaded, Policy, Source, Store};
-use app::settings::{self, Secret, Settings};
+use app::settings::{Secret, Settings};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use self::proxy::Proxy;
-use crate::support::fixed_clock;
 use crate::support::redis::RedisServer;
+use crate::support::{fixed_clock, settings_alone};
 
 /// How long something that takes milliseconds is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -38,7 +37,8 @@ impl Node {
 
     /// One that may never reach it.
     fn start(url: &str) -> Self {
-        let Settings { cache, redis, .. } = settings_for(url);
+        let Settings { cache, redis, .. } =
+            settings_alone(&[("REDIS_URL", url), ("APP__CACHE__L1_CAPACITY", "16MiB")]);
         let clock = fixed_clock();
         let store = Store::shared(cache, &redis, &Secret::new(url), "build", clock.clone());
         Self { store, clock }
@@ -73,19 +73,6 @@ impl Node {
         })
         .await;
     }
-}
-
-fn settings_for(url: &str) -> Settings {
-    let variables = [
-        ("APP_ENV", "test"),
-        ("REDIS_URL", url),
-        ("APP__CACHE__L1_CAPACITY", "16MiB"),
-    ];
-    let variables: BTreeMap<_, _> = variables
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into();
-    let loaded = settings::load_from(None, &variables);
-    loaded.expect("the settings are valid").settings
 }
 
 async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {

@@ -5,7 +5,6 @@ mod encodings;
 mod sharing;
 mod ways;
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,7 +15,6 @@ use app::http::page_cache::{CachePolicy, Page, PageCache};
 use app::http::problem::Presentation;
 use app::http::{self, Front, Problem};
 use app::infra::cache::Store;
-use app::settings;
 use app::telemetry::Exporter;
 use axum::Router;
 use axum::body::Body;
@@ -28,7 +26,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use crate::support::{Answer, fixed_clock, request, send};
+use crate::support::{Answer, fixed_clock, request, send, settings_alone};
 
 /// A page for everybody, as an article is.
 const PLAIN: CachePolicy = CachePolicy::new();
@@ -90,9 +88,7 @@ impl Site {
     async fn of(routes: impl FnOnce(PageCache) -> Router) -> Self {
         Exporter::install().expect("metrics");
         let clock = fixed_clock();
-        let settings = settings::load_from(None, &BTreeMap::new())
-            .expect("the defaults are valid")
-            .settings;
+        let settings = settings_alone(&[]);
         let store = Store::in_memory(settings.cache, clock.clone());
         let pages = PageCache::new(&store, clock.clone());
         let routes = http::around(

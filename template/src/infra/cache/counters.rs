@@ -22,6 +22,10 @@ pub(super) struct Counters {
 
 impl Counters {
     pub fn register() -> Self {
+        // From the start, so that the first one shows as a change.
+        for scope in ["tag", "key", "namespace", "all"] {
+            counter!("cache_invalidations_total", "scope" => scope).increment(0);
+        }
         Self {
             l1_hits: counter!("cache_hits_total", "tier" => "l1"),
             l2_hits: counter!("cache_hits_total", "tier" => "l2"),

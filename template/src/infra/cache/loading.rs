@@ -77,7 +77,11 @@ impl<V: Weigh> Cache<V> {
         let (cache, key, policy) = (self.clone(), Box::<str>::from(key), policy.clone());
         let flight = async move {
             let limit = cache.tiers.settings.lock_ttl;
-            leader.land(cache.load(&key, &policy, load, limit).await);
+            let outcome = cache.load(&key, &policy, load, limit).await;
+            if outcome.is_err() {
+                cache.tiers.counters.failed_loads.increment(1);
+            }
+            leader.land(outcome);
         };
         self.tiers.tasks.spawn(flight.in_current_span());
         let outcome = follower.result().await;
@@ -183,7 +187,8 @@ impl<V: Weigh> Cache<V> {
         E: From<LoadFailed> + Send + 'static,
     {
         let born = self.tiers.generations.current();
-        let loaded = self.run(load, self.tiers.settings.lock_ttl).await?;
+        let loaded = self.run(load, self.tiers.settings.lock_ttl).await;
+        let loaded = loaded.inspect_err(|_| self.tiers.counters.failed_loads.increment(1))?;
         let (entry, _) = self.entry("", policy, loaded, born);
         Ok(Cached {
             entry: Arc::new(entry),
@@ -212,12 +217,9 @@ impl<V: Weigh> Cache<V> {
         };
         let counters = &self.tiers.counters;
         counters.load_duration.record(started.elapsed());
-        let count = if loaded.is_ok() {
-            &counters.loads
-        } else {
-            &counters.failed_loads
-        };
-        count.increment(1);
+        if loaded.is_ok() {
+            counters.loads.increment(1);
+        }
         loaded
     }
 }

@@ -136,13 +136,11 @@ impl Memory {
     /// If there is one for values of another type.
     pub fn shelf<V: Send + Sync + 'static>(&self, name: &'static str) -> Arc<Shelf<V>> {
         let mut shelves = self.shelves.lock().unwrap_or_else(PoisonError::into_inner);
-        let shelf = Arc::clone(
-            shelves
-                .entry(name)
-                .or_insert_with(|| Arc::new(Shelf::<V>::new(name))),
-        );
-        let shelf: Arc<dyn Any + Send + Sync> = shelf;
-        shelf
+        let found = shelves
+            .entry(name)
+            .or_insert_with(|| Arc::new(Shelf::<V>::new(name)));
+        let found: Arc<dyn Any + Send + Sync> = Arc::<dyn AnyShelf>::clone(found);
+        found
             .downcast()
             .unwrap_or_else(|_| panic!("the cache namespace {name} holds values of another type"))
     }
@@ -150,18 +148,18 @@ impl Memory {
     /// Puts `entry` on its shelf, for as long as mini-moka lets it stay.
     pub fn insert<V: Send + Sync + 'static>(
         &self,
-        shelf: &Arc<Shelf<V>>,
+        its: &Arc<Shelf<V>>,
         entry: &Arc<Entry<V>>,
         bytes: usize,
     ) {
-        let place = shelf.place(&entry.key);
+        let place = its.place(&entry.key);
         let bytes = bytes
             .saturating_add(entry.key.len() + size_of_val(&*entry.header.tags))
             .saturating_add(OVERHEAD);
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         self.bytes.fetch_add(u64::from(bytes), Ordering::Relaxed);
         let ticket = Ticket {
-            shelf: Arc::downgrade(shelf) as Weak<dyn AnyShelf>,
+            shelf: Arc::downgrade(its) as Weak<dyn AnyShelf>,
             place,
             id: entry.id,
             bytes,
@@ -177,7 +175,7 @@ impl Memory {
             id: entry.id,
         };
         let _writing = self.writing();
-        let former = shelf.put(place, reference);
+        let former = its.put(place, reference);
         if let Some(id) = former {
             self.residents.invalidate(&Resident { place, id });
         }
@@ -201,10 +199,10 @@ impl Memory {
         self.residents.get(&Resident { place, id: 0 });
     }
 
-    pub fn remove<V: Send + Sync + 'static>(&self, shelf: &Shelf<V>, entry: &Entry<V>) {
-        let place = shelf.place(&entry.key);
+    pub fn remove<V: Send + Sync + 'static>(&self, its: &Shelf<V>, entry: &Entry<V>) {
+        let place = its.place(&entry.key);
         let id = entry.id;
-        shelf.take(place, id);
+        its.take(place, id);
         let _writing = self.writing();
         self.residents.invalidate(&Resident { place, id });
         self.residents.sync();
@@ -353,9 +351,9 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         self.total
             .fetch_sub(u64::from(self.bytes), Ordering::Relaxed);
-        let shelf = self.shelf.upgrade();
         // Still there: nobody but mini-moka wanted it to go.
-        if shelf.is_some_and(|shelf| shelf.take(self.place, self.id)) {
+        let its = self.shelf.upgrade();
+        if its.is_some_and(|shelf| shelf.take(self.place, self.id)) {
             metrics::counter!("cache_evictions_total", "tier" => "l1").increment(1);
         }
     }

@@ -186,6 +186,10 @@ impl Second {
         op: &'static str,
         work: impl Future<Output = anyhow::Result<T>>,
     ) -> Option<T> {
+        // Not a failure: there was nobody to ask.
+        if !self.tier.is_ready() {
+            return None;
+        }
         let permit = self.breaker.admit()?;
         match work.await {
             Ok(value) => {

@@ -16,7 +16,7 @@ use app::app::App;
 use app::domain::clock::Clock;
 use app::domain::events::Event;
 use app::http::Listeners;
-use app::infra::db::Database;
+use app::infra::db::{Database, Driver};
 use app::platform::Platform;
 use app::settings::{self, Settings};
 use axum::body::Body;
@@ -99,6 +99,23 @@ impl Home {
             .expect("the settings of a test are valid")
             .settings
     }
+}
+
+/// The settings of a test that needs no database, with `overrides` written as environment variables.
+pub fn settings_alone(overrides: &[(&str, &str)]) -> Settings {
+    let url = match <Driver as sqlx::Database>::NAME {
+        "SQLite" => "sqlite://unused.db",
+        _ => "postgres://localhost/unused",
+    };
+    let variables = [("APP_ENV", "test"), ("DATABASE_URL", url)];
+    let variables = variables
+        .iter()
+        .chain(overrides)
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    settings::load_from(None, &variables)
+        .expect("the settings of a test are valid")
+        .settings
 }
 
 /// Waits until nobody holds the files of the cache in `dir`: sled lets go of them a moment after it is dropped.

@@ -220,15 +220,21 @@ async fn what_is_swept_is_not_in_memory_either() {
 }
 
 #[tokio::test]
-async fn sweeping_leaves_what_is_good() {
+async fn sweeping_leaves_what_is_good_after_a_restart_too() {
     let folder = tempfile::tempdir().unwrap();
     let disk = open(&folder);
     for n in 0..60 {
         let key = format!("key-{n}");
         set(&disk, &key, &entry(&key, 1, 30_000)).await;
     }
-    let newest = disk.0.newest().unwrap().number();
     disk.sweep(Box::new(|_, _| true)).await.unwrap();
-    assert_eq!(disk.usage().unwrap().entries, 60);
-    assert_eq!(disk.0.newest().unwrap().number(), newest);
+    assert_eq!(folders(&folder), ["store-1"]);
+    fill(&disk).await;
+    set(&disk, "key", &entry("key", 1, 1_000_000)).await;
+    let entries = disk.usage().unwrap().entries;
+    close(disk).await;
+    let disk = open(&folder);
+    disk.sweep(Box::new(|_, _| true)).await.unwrap();
+    assert_eq!(disk.usage().unwrap().entries, entries);
+    assert_eq!(folders(&folder), ["store-1", "store-2"]);
 }
