@@ -47,12 +47,8 @@ fn stores(platform: &Platform) -> Component {
         async move { database.ping().await.map_or(Health::Error, |()| Health::Ok) }
     });
     let cache_probe = Probe::new("cache_l2", move || {
-        let health = if cache.is_well() {
-            Health::Ok
-        } else {
-            Health::Degraded
-        };
-        async move { health }
+        let cache = cache.clone();
+        async move { cache.check().await.map_or(Health::Ok, Health::Degraded) }
     });
     let sweep = platform
         .cache
@@ -148,10 +144,11 @@ impl App {
             presentation,
             platform.tasks.clone(),
         );
+        let (operator, _) = operator.into_parts();
         tasks.extend(warm_up(&platform, warm, public.clone(), phase.is_starting));
         Self {
             public: Front::new(platform.pages.clone(), public, platform.clock.clone()),
-            operator: operator.into_parts().0,
+            operator: http::around_operator(operator, &platform.settings, platform.tasks.clone()),
             platform,
             routes,
             document,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::handler::Handler;
-use axum::routing::get;
+use axum::routing::{MethodRouter, get, post};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::http::problem::ErrorPage;
@@ -19,7 +19,7 @@ pub struct Component {
     pub api: OpenApiRouter,
     /// Everything else visitors see.
     pub pages: Routes,
-    /// What operators see, on a listener of its own.
+    /// What operators see, on a listener of its own; all of it but `/metrics` wants their token.
     pub operator: Routes,
     /// Runs beside the server and ends after the last request, when `stop_tasks` is cancelled.
     pub tasks: Vec<Task>,
@@ -55,8 +55,8 @@ impl Task {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Health {
     Ok,
-    /// It works, with less comfort: the service stays ready.
-    Degraded,
+    /// It works, with less comfort, for the reason given: the service stays ready.
+    Degraded(&'static str),
     /// It does not work, and the service not without it.
     Error,
 }
@@ -112,17 +112,30 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     }
 
     #[must_use]
-    pub fn get<H, T>(mut self, path: &str, handler: H) -> Self
+    pub fn get<H, T>(self, path: &str, handler: H) -> Self
     where
         H: Handler<T, S>,
         T: 'static,
     {
+        self.add("GET", path, handler_name::<H>(), get(handler))
+    }
+
+    #[must_use]
+    pub fn post<H, T>(self, path: &str, handler: H) -> Self
+    where
+        H: Handler<T, S>,
+        T: 'static,
+    {
+        self.add("POST", path, handler_name::<H>(), post(handler))
+    }
+
+    fn add(mut self, method: &str, path: &str, handler: String, route: MethodRouter<S>) -> Self {
         self.table.push(Route {
             path: path.to_owned(),
-            method: "GET".to_owned(),
-            handler: handler_name::<H>(),
+            method: method.to_owned(),
+            handler,
         });
-        self.router = self.router.route(path, get(handler));
+        self.router = self.router.route(path, route);
         self
     }
 

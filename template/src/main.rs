@@ -10,7 +10,7 @@ use app::domain::clock::Clock;
 use app::http::{Listeners, healthcheck};
 use app::infra::db::Database;
 use app::platform::Platform;
-use app::settings::{self, Settings};
+use app::settings::{self, Secret, Settings};
 use app::telemetry;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -108,7 +108,9 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         tracing::info!("stopped before it served");
         return Ok(());
     };
-    let app = App::new(platform?);
+    let mut platform = platform?;
+    provide_token(&mut platform.settings);
+    let app = App::new(platform);
     let shutdown = app.shutdown();
     tokio::spawn(async move {
         stop.cancelled().await;
@@ -123,6 +125,15 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     app.run(listeners).await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Lets developers in without a setting.
+fn provide_token(settings: &mut Settings) {
+    let token = &mut settings.operator.token;
+    if settings.environment.is_development() && token.is_none() {
+        let token = token.insert(Secret::random());
+        tracing::info!(token = token.expose(), "operator.token, for this run only");
+    }
 }
 
 /// The token is cancelled by the first signal; the second one ends the process at once.

@@ -142,6 +142,8 @@ impl<'g> Fleet<'g> {
         let env = [
             ("DATABASE_URL", self.database.as_str()),
             ("REDIS_URL", self.redis.as_str()),
+            // It would take what the tests look for into memory.
+            ("APP__CACHE__WARMUP_ENABLED", "false"),
         ];
         Service::start(&self.generated.binary()?, &folder, &env)
     }

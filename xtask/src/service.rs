@@ -200,7 +200,10 @@ fn ask(address: &str, method: &str, path: &str, head: &str, body: &str) -> Resul
         "{method} {path} HTTP/1.1\r\nHost: {address}\r\n{head}Connection: close\r\n\r\n{body}"
     )?;
     let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes)?;
+    stream.read_to_end(&mut bytes).with_context(|| {
+        let begun = String::from_utf8_lossy(&bytes);
+        format!("{method} {path} is not answered to its end: {begun:?}")
+    })?;
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let status = text
         .split(' ')

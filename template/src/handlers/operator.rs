@@ -1,4 +1,6 @@
-//! What operators ask, on a listener of its own: metrics.
+//! What operators ask, on a listener of its own: metrics, and what changes the service while it runs.
+
+mod cache;
 
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
@@ -16,6 +18,7 @@ pub fn component(platform: &Platform) -> Component {
     let upkeep = exporter.clone().upkeep_until(platform.stop_tasks.clone());
     let state = (exporter, platform.database.clone(), platform.cache.clone());
     let operator = Routes::new().get("/metrics", metrics).with_state(state);
+    let operator = operator.merge(cache::routes(platform));
     Component {
         name: "operator",
         operator,

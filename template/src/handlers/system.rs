@@ -53,37 +53,47 @@ struct Report {
     status: &'static str,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     checks: BTreeMap<&'static str, &'static str>,
+    /// Why a check is not ok, where that is known.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    reasons: BTreeMap<&'static str, &'static str>,
+}
+
+impl Report {
+    fn of(status: &'static str) -> Self {
+        Self {
+            status,
+            checks: BTreeMap::new(),
+            reasons: BTreeMap::new(),
+        }
+    }
 }
 
 /// Asks every probe.
 async fn health(State(Checks { probes, .. }): State<Checks>) -> impl IntoResponse {
-    let mut checks = BTreeMap::new();
+    let mut report = Report::of("ok");
     let mut worst = Health::Ok;
     for probe in probes {
         let answer = tokio::time::timeout(PATIENCE, (probe.check)()).await;
         let health = answer.unwrap_or(Health::Error);
         worst = worst.max(health);
-        checks.insert(probe.name, name(health));
+        report.checks.insert(probe.name, name(health));
+        if let Health::Degraded(reason) = health {
+            report.reasons.insert(probe.name, reason);
+        }
     }
+    report.status = name(worst);
     let code = if worst == Health::Error {
         StatusCode::SERVICE_UNAVAILABLE
     } else {
         StatusCode::OK
     };
-    (
-        code,
-        [(CACHE_CONTROL, "no-store")],
-        Json(Report {
-            status: name(worst),
-            checks,
-        }),
-    )
+    (code, [(CACHE_CONTROL, "no-store")], Json(report))
 }
 
 fn name(health: Health) -> &'static str {
     match health {
         Health::Ok => "ok",
-        Health::Degraded => "degraded",
+        Health::Degraded(_) => "degraded",
         Health::Error => "error",
     }
 }
@@ -100,22 +110,13 @@ async fn ready(State(Checks { phase, .. }): State<Checks>) -> impl IntoResponse 
     (
         code,
         [(CACHE_CONTROL, "no-store")],
-        Json(Report {
-            status,
-            checks: BTreeMap::new(),
-        }),
+        Json(Report::of(status)),
     )
 }
 
 /// Whether the process answers at all; restart it if not.
 async fn live() -> impl IntoResponse {
-    (
-        [(CACHE_CONTROL, "no-store")],
-        Json(Report {
-            status: "ok",
-            checks: BTreeMap::new(),
-        }),
-    )
+    ([(CACHE_CONTROL, "no-store")], Json(Report::of("ok")))
 }
 
 async fn build() -> Json<BuildInfo> {

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::extract::{ConnectInfo, MatchedPath};
-use axum::http::header::USER_AGENT;
-use axum::http::{HeaderValue, Method, Request, Response, Uri};
+use axum::http::header::{CONTENT_LENGTH, USER_AGENT};
+use axum::http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use bytes::Bytes;
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
@@ -120,6 +120,10 @@ impl Front {
         drop(in_flight);
         let route = response.extensions_mut().remove::<MatchedPath>();
         let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
+        if response.status() == StatusCode::NOT_MODIFIED {
+            // The router says 0, but it would have to be the length of the page that is not sent (RFC 9110, section 8.6).
+            response.headers_mut().remove(CONTENT_LENGTH);
+        }
         security::protect(response.headers_mut(), route);
         let duration = arrival.at.elapsed();
         let status = response.status().as_u16();

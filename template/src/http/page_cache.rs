@@ -41,7 +41,7 @@ pub const STATUS_HEADER: HeaderName = HeaderName::from_static("x-cache-status");
 pub(super) enum CacheStatus {
     /// Memory.
     HitL1,
-    /// Disk or Redis.
+    /// The second tier.
     HitL2,
     /// One of both; a new one is on its way.
     Stale,

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::body::{Body, HttpBody};
+use axum::extract::ConnectInfo;
 use axum::http::Request;
 use axum::http::uri::Authority;
 use axum::response::Response;
@@ -164,15 +165,16 @@ pub trait Answer: Clone + Send + 'static {
     ) -> impl Future<Output = Response<Self::Body>> + Send + use<Self>;
 }
 
-/// Routes without anything around them.
+/// Routes and the layers that belong to them.
 impl Answer for Router {
     type Body = Body;
 
     fn answer(
         &self,
-        _: SocketAddr,
-        request: Request<Incoming>,
+        client: SocketAddr,
+        mut request: Request<Incoming>,
     ) -> impl Future<Output = Response> + Send + use<> {
+        request.extensions_mut().insert(ConnectInfo(client));
         let answer = self.clone().oneshot(request);
         async move {
             let Ok(response) = answer.await;

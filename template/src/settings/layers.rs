@@ -14,9 +14,10 @@ const PREFIX: &str = "APP__";
 /// Names that platforms set, and the settings they stand for.
 const SHORT_NAMES: &[(&str, &str)] = &[
     ("PORT", "server.port"),
-    ("DATABASE_URL", "database.url"), //~{% if features contains "redis" %}
-    ("REDIS_URL", "redis.url"),       //~{% endif %}
     ("RUST_LOG", "log.level"),
+    // Where the stores are. //~{% if features contains "redis" %}
+    ("REDIS_URL", "redis.url"), //~{% endif %}
+    ("DATABASE_URL", "database.url"),
 ];
 
 /// The layers merged so far, and what was wrong with them.

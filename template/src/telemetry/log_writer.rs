@@ -211,6 +211,6 @@ mod tests {
         drop(allow);
         drop(guard);
         let written = written.lock().unwrap().len();
-        assert!(written >= MOST && written <= 2 * MOST && written.is_multiple_of(line.len()));
+        assert!((MOST..=2 * MOST).contains(&written) && written.is_multiple_of(line.len()));
     }
 }

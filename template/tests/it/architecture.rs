@@ -193,6 +193,11 @@ fn no_file_is_too_long_to_read() {
     }
 }
 
+/// Whether a file below `src` holds unit tests and nothing else.
+fn is_test(path: &str) -> bool {
+    path.ends_with("/tests.rs") || path.contains("/tests/")
+}
+
 #[test]
 fn nothing_is_left_half_done() {
     const LEFT_OVERS: [&str; 6] = [
@@ -203,8 +208,8 @@ fn nothing_is_left_half_done() {
         "FIXME",
         "TODO",
     ];
-    let wrong = lines(&sources("src"), |_, line| {
-        LEFT_OVERS.iter().any(|left| line.contains(left))
+    let wrong = lines(&sources("src"), |path, line| {
+        !is_test(path) && LEFT_OVERS.iter().any(|left| line.contains(left))
     });
     assert!(wrong.is_empty(), "{wrong:#?}");
 }

@@ -110,6 +110,11 @@ impl Bench {
     fn advance(&self, by: Duration) {
         self.clock.advance(by);
     }
+
+    /// To the last moment before.
+    fn advance_almost(&self, by: Duration) {
+        self.clock.advance(by.saturating_sub(MICROSECOND));
+    }
 }
 
 /// Closes the last handle on a store.
@@ -199,11 +204,11 @@ struct InFlight {
 impl InFlight {
     async fn begin(store: &Store, key: &'static str, policy: &Policy) -> Self {
         let (cache, policy) = (strings(store), policy.clone());
-        let (begin, begun) = oneshot::channel();
+        let (start, begun) = oneshot::channel();
         let (end, ended) = oneshot::channel::<Loading>();
         let caller = tokio::spawn(async move {
             let load = async move || {
-                begin.send(()).expect("the test waits");
+                start.send(()).expect("the test waits");
                 ended.await.expect("the test ends every load")
             };
             cache.fetch(key, &policy, load).await

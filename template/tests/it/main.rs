@@ -7,6 +7,7 @@ mod cache;
 mod cli; //~{% if features contains "redis" %}
 mod fleet; //~{% endif %}
 mod openapi;
+mod operator;
 mod page_cache; //~{% if frontend == "pages" %}
 mod pages; //~{% endif %}
 mod problems;

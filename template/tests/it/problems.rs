@@ -223,6 +223,7 @@ async fn without_its_disk_the_service_is_degraded_and_works() {
     assert_eq!(health.status, 200);
     assert_eq!(health.json()["status"], "degraded");
     assert_eq!(health.json()["checks"]["cache_l2"], "degraded");
+    assert_eq!(health.json()["reasons"]["cache_l2"], "there is none");
     app.create(ARTICLES, &published("Still works")).await;
     assert_eq!(
         app.get(ARTICLES).await.json()["items"]
@@ -239,13 +240,16 @@ async fn the_worst_check_decides_and_a_service_that_starts_or_stops_is_not_ready
     let probes = vec![
         probe("good", Health::Ok),
         probe("bad", Health::Error),
-        probe("so-so", Health::Degraded),
+        probe("so-so", Health::Degraded("it is tired")),
     ];
     let phase = Phase::default();
     let (routes, _) = system::routes(probes, phase.clone()).into_parts();
     let health = answer_of(routes.clone(), &[], "/health").await;
     assert_eq!(health.status, 503);
-    assert_eq!(health.json()["status"], "error");
+    let checks = json!({ "good": "ok", "bad": "error", "so-so": "degraded" });
+    let reasons = json!({ "so-so": "it is tired" });
+    let report = json!({ "status": "error", "checks": checks, "reasons": reasons });
+    assert_eq!(health.json(), report);
 
     let ready = answer_of(routes.clone(), &[], "/health/ready").await;
     assert_eq!((ready.status, &ready.json()["status"]), (200, &json!("ok")));

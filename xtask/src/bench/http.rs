@@ -131,13 +131,12 @@ pub fn run() -> Result<()> {
     }
     for contender in &contenders {
         let body = wait_for(&contender.address, contender.path)?;
-        ensure!(
-            body == page,
-            "{} does not send the page",
-            contender.name
-        );
+        ensure!(body == page, "{} does not send the page", contender.name);
     }
-    println!("Measuring; {} servers take {TURNS} turns …", contenders.len());
+    println!(
+        "Measuring; {} servers take {TURNS} turns …",
+        contenders.len()
+    );
     for turn in 0..=TURNS {
         for contender in &mut contenders {
             let measured = measure(contender)?;
@@ -151,12 +150,18 @@ pub fn run() -> Result<()> {
 }
 
 fn print(contenders: &[Contender]) {
-    println!("\n| one core, 64 connections, {PAGE} bytes | requests/s | against bare axum | CPU a request |\n|---|---|---|---|");
+    println!(
+        "\n| one core, 64 connections, {PAGE} bytes | requests/s | against bare axum | CPU a request |\n|---|---|---|---|"
+    );
     let base = &contenders[0].turns;
     for Contender { name, turns, .. } in contenders {
         let each = |of: fn(&Turn) -> f64| median(turns.iter().map(of).collect());
         let ratios = turns.iter().zip(base);
-        let ratio = median(ratios.map(|(own, bare)| own.requests_per_second / bare.requests_per_second).collect());
+        let ratio = median(
+            ratios
+                .map(|(own, bare)| own.requests_per_second / bare.requests_per_second)
+                .collect(),
+        );
         println!(
             "| {name} | {:.0} | {:.0}% | {:.1} µs |",
             each(|turn| turn.requests_per_second),
@@ -189,10 +194,16 @@ fn start_service(project: &Path) -> Result<Service> {
     let binary = service::binary(NAME, "release");
     fs::write(
         &pinned,
-        format!("#!/bin/sh\nexec taskset -c 0 '{}' \"$@\"\n", binary.display()),
+        format!(
+            "#!/bin/sh\nexec taskset -c 0 '{}' \"$@\"\n",
+            binary.display()
+        ),
     )?;
     fs::set_permissions(&pinned, fs::Permissions::from_mode(0o755))?;
-    let production = [("APP_ENV", "production"), ("APP__SERVER__HOST", "127.0.0.1")];
+    let production = [
+        ("APP_ENV", "production"),
+        ("APP__SERVER__HOST", "127.0.0.1"),
+    ];
     Service::start(&pinned, project, &production)
 }
 
@@ -232,7 +243,10 @@ fn start_bare(binary: &Path, folder: &Path) -> Result<Contender> {
 fn start_nginx(folder: &Path) -> Result<Option<Contender>> {
     let path = std::env::var("PATH").unwrap_or_default();
     let folders = format!("{path}:/usr/sbin").leak();
-    let Some(nginx) = std::env::split_paths(folders).map(|folder| folder.join("nginx")).find(|nginx| nginx.is_file()) else {
+    let Some(nginx) = std::env::split_paths(folders)
+        .map(|folder| folder.join("nginx"))
+        .find(|nginx| nginx.is_file())
+    else {
         return Ok(None);
     };
     let port = free_port()?;
@@ -281,7 +295,14 @@ fn measure(contender: &Contender) -> Result<Turn> {
     let output = process::capture(wrk.args(["-c", "1", "wrk"]).args(WRK).arg(url))?;
     let spent = cpu_micros(contender.pid)? - before;
     let text = String::from_utf8_lossy(&output.stdout);
-    let number = |after: &str| -> Option<f64> { text.split(after).nth(1)?.split_whitespace().next()?.parse().ok() };
+    let number = |after: &str| -> Option<f64> {
+        text.split(after)
+            .nth(1)?
+            .split_whitespace()
+            .next()?
+            .parse()
+            .ok()
+    };
     ensure!(
         !text.contains("Non-2xx") && !text.contains("Socket errors"),
         "{} failed under load:\n{text}",
@@ -298,14 +319,21 @@ fn measure(contender: &Contender) -> Result<Turn> {
 
 /// The processor time that a process and its children have taken so far.
 fn cpu_micros(pid: u32) -> Result<f64> {
-    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    let children = children.split_whitespace().filter_map(|child| child.parse().ok());
+    let children =
+        fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let children = children
+        .split_whitespace()
+        .filter_map(|child| child.parse().ok());
     let mut ticks = 0;
     for pid in children.chain([pid]) {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        let (_, fields) = stat.rsplit_once(") ").context("an unknown form of /proc/PID/stat")?;
+        let (_, fields) = stat
+            .rsplit_once(") ")
+            .context("an unknown form of /proc/PID/stat")?;
         let times = fields.split(' ').skip(11).take(2);
-        ticks += times.filter_map(|time| time.parse::<u32>().ok()).sum::<u32>();
+        ticks += times
+            .filter_map(|time| time.parse::<u32>().ok())
+            .sum::<u32>();
     }
     // Linux reports hundredths of a second, whatever it counts in.
     Ok(f64::from(ticks) * 10_000.0)
@@ -331,7 +359,10 @@ fn send(address: &str, method: &str, path: &str, json: &str) -> Result<Answer> {
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
     let end = end.with_context(|| format!("{address} does not speak HTTP"))?;
     let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
-    ensure!(head.starts_with("HTTP/1.1 2"), "{method} {path} was answered with\n{head}");
+    ensure!(
+        head.starts_with("HTTP/1.1 2"),
+        "{method} {path} was answered with\n{head}"
+    );
     Ok(Answer {
         head,
         body: bytes.split_off(end + 4),

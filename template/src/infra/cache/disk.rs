@@ -46,6 +46,9 @@ const WARM: usize = 16 << 20;
 /// How many entries may wait to be moved from the older store; others move when they are asked for again.
 const MOVES: usize = 64;
 
+/// How many entries are moved before others may write.
+const STEP: usize = 256;
+
 /// A cheap handle.
 #[derive(Clone)]
 pub(super) struct Disk(Arc<Inner>);
@@ -84,12 +87,12 @@ impl Disk {
 
     fn in_folder(dir: &Path, origin: &str, capacity: u64) -> anyhow::Result<Self> {
         let (marker, last) = Marker::take(&dir.join("in-use"))?;
-        let (stores, table, next) = Stores::open(dir, origin, capacity, last)?;
+        let (stores, generations, next) = Stores::open(dir, origin, capacity, last)?;
         Ok(Self(Arc::new(Inner {
             dir: dir.to_owned(),
             origin: origin.to_owned(),
             capacity,
-            generations: Arc::new(Generations::resume(table)),
+            generations: Arc::new(generations),
             stores: RwLock::new(stores),
             warm: Warm::new(WARM),
             writer: Arc::new(Mutex::new(Writer { next })),
@@ -105,15 +108,16 @@ impl Disk {
         Arc::clone(&self.0.generations)
     }
 
-    /// Waits for its turn to write.
-    async fn write(
+    /// Waits for its turn to write. The turn comes before the thread: threads that wait for each other could use up all there
+    /// are.
+    async fn write<T: Default + Send + 'static>(
         &self,
-        work: impl FnOnce(&Inner, &mut Writer) -> anyhow::Result<()> + Send + 'static,
-    ) -> anyhow::Result<()> {
+        work: impl FnOnce(&Inner, &mut Writer) -> anyhow::Result<T> + Send + 'static,
+    ) -> anyhow::Result<T> {
         let mut writer = Arc::clone(&self.0.writer).lock_owned().await;
         self.run(move |inner| {
             if inner.is_closed() {
-                return Ok(());
+                return Ok(T::default());
             }
             inner.renew_if_doubtful(&mut writer)?;
             work(inner, &mut writer)
@@ -130,9 +134,10 @@ impl Disk {
         let work = move || {
             // Some damage makes sled panic instead of returning an error.
             let result = catch_unwind(AssertUnwindSafe(|| work(&inner)))
-                .unwrap_or_else(|_| Err(anyhow!("the store cannot be read")));
+                .unwrap_or_else(|_| Err(anyhow!("the store panicked")));
             if result.is_err() {
                 inner.is_doubtful.store(true, Ordering::Relaxed);
+                inner.warm.clear();
             }
             result
         };
@@ -199,6 +204,7 @@ impl SecondTier for Disk {
 
     async fn sweep(&self, keep: Keep) -> anyhow::Result<bool> {
         self.run(move |inner| inner.sweep(&keep)).await?;
+        while self.write(Inner::compact).await? {}
         Ok(!self.0.is_closed())
     }
 
@@ -229,7 +235,10 @@ type Found = (Bytes, bool);
 impl Inner {
     fn read(&self, key: &str) -> anyhow::Result<Option<Found>> {
         if self.is_doubtful.load(Ordering::Relaxed) {
-            self.renew_if_doubtful(&mut self.writer.blocking_lock())?;
+            let Ok(mut writer) = self.writer.try_lock() else {
+                return Ok(None);
+            };
+            self.renew_if_doubtful(&mut writer)?;
         }
         let ticket = self.warm.ticket(key);
         let Stores { newest, older } = self.stores();
@@ -350,56 +359,43 @@ impl Inner {
     }
 
     fn sweep(&self, keep: &Keep) -> anyhow::Result<()> {
-        let Stores { newest, older } = self.stores();
-        let Some(newest) = newest else {
-            return Ok(());
-        };
-        let newest_is_sparse = self.sweep_store(&newest, keep)?;
-        if let Some(older) = older
-            && self.sweep_store(&older, keep)?
-        {
-            self.empty_older(&older)?;
-        }
-        if newest_is_sparse {
-            let mut writer = self.writer.blocking_lock();
-            if self.is_closed() || newest.is_retired() || self.stores().older.is_some() {
-                // The next rotation gives the space back; now it would take what is still good.
-                return Ok(());
-            }
-            self.rotate(&mut writer)?;
-            drop(writer);
-            self.empty_older(&newest)?;
+        for store in self.stores().iter() {
+            store.retain(|key, header| {
+                let stays = self.is_closed() || keep(key, header);
+                if !stays {
+                    self.warm.remove(key);
+                }
+                stays
+            })?;
         }
         Ok(())
     }
 
-    /// Returns whether most of the store is garbage, and enough to give it back.
-    fn sweep_store(&self, store: &Store, keep: &Keep) -> anyhow::Result<bool> {
-        let live = store.retain(|key, header| {
-            let stays = self.is_closed() || keep(key, header);
-            if !stays {
-                self.warm.remove(key);
+    /// Gives back the space of a store that is mostly garbage, in steps: what is left in it moves, then it goes. A newest one
+    /// that stands before a good older one is left to the next rotation. Returns whether there may be more to do.
+    fn compact(&self, writer: &mut Writer) -> anyhow::Result<bool> {
+        let Some(older) = self.stores().older else {
+            let is_sparse = self.is_sparse(&*self.newest()?);
+            if is_sparse {
+                self.rotate(writer)?;
             }
-            stays
-        })?;
-        Ok(live < store.value_bytes() / 2 && store.bytes() > self.capacity / 16)
-    }
-
-    /// Moves what is left in the older store, so that its folder can go.
-    fn empty_older(&self, store: &Arc<Store>) -> anyhow::Result<()> {
-        for key in store.keys() {
-            let key = key?;
-            let mut writer = self.writer.blocking_lock();
-            if self.is_closed() || store.is_retired() {
-                return Ok(());
-            }
-            self.move_to_newest(&mut writer, &key)?;
+            return Ok(is_sparse);
+        };
+        if !self.is_sparse(&older) {
+            return Ok(false);
         }
-        let _writer = self.writer.blocking_lock();
-        if !self.is_closed() && !store.is_retired() {
+        let keys: Vec<_> = older.keys().take(STEP).collect::<anyhow::Result<_>>()?;
+        for key in &keys {
+            self.move_to_newest(writer, key)?;
+        }
+        if keys.is_empty() {
             self.drop_older();
         }
-        Ok(())
+        Ok(true)
+    }
+
+    fn is_sparse(&self, store: &Store) -> bool {
+        store.live_bytes() < store.value_bytes() / 2 && store.bytes() > self.capacity / 16
     }
 
     fn close(&self) -> anyhow::Result<()> {

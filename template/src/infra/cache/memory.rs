@@ -5,6 +5,8 @@
 //! and of a sample of the later ones, from which it learns what is asked for most. So a hit costs a look into the map,
 //! and what mini-moka costs is paid by misses.
 
+#![expect(clippy::similar_names, reason = "a shelf beside self")]
+
 use std::any::Any;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
@@ -69,8 +71,13 @@ impl<V> Entry<V> {
         }
     }
 
+    /// The generation in which the tags were last looked at.
+    pub fn checked(&self) -> u64 {
+        self.checked.load(Ordering::Relaxed)
+    }
+
     pub fn is_checked(&self, generation: u64) -> bool {
-        self.checked.load(Ordering::Relaxed) == generation
+        self.checked() == generation
     }
 
     pub fn set_checked(&self, generation: u64) {
@@ -205,10 +212,10 @@ impl Memory {
         self.residents.sync();
     }
 
-    /// Removes what fails `keep`.
-    pub fn retain(&self, keep: &dyn Fn(&Header) -> bool) {
+    /// Removes what fails `keep`, which looks at tags as they are in `generation`.
+    pub fn retain(&self, generation: u64, keep: &dyn Fn(&Header) -> bool) {
         for shelf in self.all_shelves() {
-            for resident in shelf.retain(keep) {
+            for resident in shelf.retain(generation, keep) {
                 let _writing = self.writing();
                 self.residents.invalidate(&resident);
             }
@@ -217,7 +224,7 @@ impl Memory {
     }
 
     pub fn clear(&self) {
-        self.retain(&|_| false);
+        self.retain(0, &|_| false);
     }
 
     fn writing(&self) -> MutexGuard<'_, ()> {
@@ -301,7 +308,7 @@ impl<V> Shelf<V> {
 trait AnyShelf: Any + Send + Sync {
     fn take(&self, place: u64, id: u64) -> bool;
     /// Removes what fails `keep`, and says what it was.
-    fn retain(&self, keep: &dyn Fn(&Header) -> bool) -> Vec<Resident>;
+    fn retain(&self, generation: u64, keep: &dyn Fn(&Header) -> bool) -> Vec<Resident>;
     fn len(&self) -> u64;
 }
 
@@ -310,12 +317,15 @@ impl<V: Send + Sync + 'static> AnyShelf for Shelf<V> {
         self.take(place, id)
     }
 
-    fn retain(&self, keep: &dyn Fn(&Header) -> bool) -> Vec<Resident> {
+    fn retain(&self, generation: u64, keep: &dyn Fn(&Header) -> bool) -> Vec<Resident> {
         let mut removed = Vec::new();
         self.entries.pin().retain(|&place, reference| {
             let entry = reference.entry.upgrade();
-            let stays = entry.is_some_and(|entry| keep(&entry.header));
-            if !stays {
+            let entry = entry.filter(|entry| keep(&entry.header));
+            let stays = entry.is_some();
+            if let Some(entry) = entry {
+                entry.set_checked(generation);
+            } else {
                 removed.push(Resident {
                     place,
                     id: reference.id,

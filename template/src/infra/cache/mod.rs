@@ -1,6 +1,6 @@
 //! The two-tier cache: memory in front of a second tier that outlives it, shared by every typed namespace.{% capture body %}
 //!
-//! - `namespace` is what callers use: fetch, set, invalidate; how a value is found, loaded and refreshed.
+//! - `namespace` is what callers use: fetch, set, invalidate. `loading` is what happens when a value is not there.
 //! - `policy` says how long and under which tags a value is kept.
 //! - `memory` is the first tier, `second` the contract of the other one, and what keeps it.
 //! - `warmup` fills both tiers at the start.
@@ -10,6 +10,7 @@ mod counters;
 mod disk;
 mod entry;
 mod flight;
+mod loading;
 mod memory;
 mod namespace;
 mod policy; //~{% if features contains "redis" %}
@@ -17,6 +18,7 @@ mod redis; //~{% endif %}
 mod second;
 mod tags;
 mod time;
+mod value;
 mod warmup;
 
 use std::sync::Arc;
@@ -31,12 +33,13 @@ use self::counters::Counters;
 use self::disk::Disk;
 use self::entry::Header;
 use self::memory::Memory;
-pub use self::namespace::{Cache, Cached, LoadFailed, Source, Weigh};
+pub use self::namespace::Cache;
 pub use self::policy::{CacheSettings, Loaded, Policy}; //~{% if features contains "redis" %}
 pub use self::redis::RedisSettings; //~{% endif %}
 use self::second::{Second, SecondTier};
 use self::tags::{Generations, TagId};
 use self::time::Time;
+pub use self::value::{Cached, LoadFailed, Source, Weigh};
 pub use self::warmup::Warm;
 use crate::domain::clock::Clock; //~{% if features contains "redis" %}
 use crate::settings::Secret; //~{% endif %}
@@ -178,10 +181,24 @@ impl Store {
     /// Whether the second tier works now.
     #[must_use]
     pub fn is_well(&self) -> bool {
-        self.0
-            .second
-            .as_ref()
-            .is_some_and(|second| second.is_well())
+        self.trouble().is_none()
+    }
+
+    /// Why the second tier does not work now, unless it does.
+    #[must_use]
+    pub fn trouble(&self) -> Option<&'static str> {
+        match &self.0.second {
+            Some(second) => second.trouble(),
+            None => Some("there is none"),
+        }
+    }
+
+    /// What is wrong with the second tier, after another try if it was left alone for a while.
+    pub async fn check(&self) -> Option<&'static str> {
+        if let Some(second) = &self.0.second {
+            second.try_again().await;
+        }
+        self.trouble()
     }
 
     /// Removes what is no longer valid every `gc_interval`, until `stop`.
@@ -203,9 +220,9 @@ impl Store {
         let tiers = &self.0;
         let now = tiers.time.now();
         let generation = tiers.generations.current();
-        tiers
-            .memory
-            .retain(&|header| header.is_valid(now, &tiers.generations));
+        tiers.memory.retain(generation, &|header| {
+            header.is_valid(now, &tiers.generations)
+        });
         let is_swept = match &tiers.second {
             Some(second) => {
                 let generations = Arc::clone(&tiers.generations);

@@ -16,7 +16,7 @@ use crate::infra::resilience::{Breaker, BreakerSettings, BreakerState};
 /// whoever asked for a value.
 #[async_trait]
 pub(super) trait SecondTier: Send + Sync + 'static {
-    /// For logs: `disk`, `redis`.
+    /// For logs, for example `disk`.
     fn name(&self) -> &'static str;
 
     /// Whether it can be asked at all now.
@@ -116,12 +116,24 @@ impl Second {
         self.tier.is_ready()
     }
 
-    pub fn is_well(&self) -> bool {
-        self.breaker.state() == BreakerState::Closed && self.is_ready()
+    /// Why it is not used now, unless it is.
+    pub fn trouble(&self) -> Option<&'static str> {
+        if !self.is_ready() {
+            return Some("not connected");
+        }
+        (self.breaker.state() != BreakerState::Closed).then_some("its circuit breaker is open")
     }
 
     pub fn usage(&self) -> Option<Usage> {
         self.tier.usage()
+    }
+
+    /// Asks for something if nobody has lately, because the breaker is open: without it, a tier that works again would stay
+    /// unused while memory answers everything.
+    pub async fn try_again(&self) {
+        if self.breaker.state() != BreakerState::Closed {
+            self.get("").await;
+        }
     }
 
     pub async fn get(&self, key: &str) -> Option<Bytes> {
@@ -196,4 +208,70 @@ fn report(op: &'static str, error: &anyhow::Error) {
         op,
         "the second tier of the cache failed"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use chrono::DateTime;
+
+    use super::*;
+
+    /// Fails at everything, connected or not.
+    #[derive(Default)]
+    struct Broken {
+        is_connected: Arc<AtomicBool>,
+    }
+
+    #[async_trait]
+    impl SecondTier for Broken {
+        fn name(&self) -> &'static str {
+            "broken"
+        }
+
+        fn is_ready(&self) -> bool {
+            self.is_connected.load(Ordering::SeqCst)
+        }
+
+        async fn get(&self, _: &str) -> anyhow::Result<Option<Bytes>> {
+            anyhow::bail!("broken")
+        }
+
+        async fn set(
+            &self,
+            _: &str,
+            _: Bytes,
+            _: Option<Duration>,
+            _: Option<Lease>,
+        ) -> anyhow::Result<()> {
+            anyhow::bail!("broken")
+        }
+
+        async fn clear(&self) -> anyhow::Result<()> {
+            anyhow::bail!("broken")
+        }
+
+        async fn close(&self) -> anyhow::Result<()> {
+            anyhow::bail!("broken")
+        }
+    }
+
+    #[tokio::test]
+    async fn a_tier_that_does_not_work_says_why() {
+        let broken = Broken::default();
+        let is_connected = Arc::clone(&broken.is_connected);
+        let second = Second::new(Box::new(broken), Clock::fixed(DateTime::UNIX_EPOCH));
+        assert_eq!(second.trouble(), Some("not connected"));
+        is_connected.store(true, Ordering::SeqCst);
+        assert_eq!(second.trouble(), None);
+        for _ in 0..BreakerSettings::default().failures {
+            assert_eq!(second.trouble(), None);
+            assert!(second.get("key").await.is_none());
+        }
+        assert_eq!(second.trouble(), Some("its circuit breaker is open"));
+        is_connected.store(false, Ordering::SeqCst);
+        assert_eq!(second.trouble(), Some("not connected"));
+    }
 }

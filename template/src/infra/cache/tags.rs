@@ -83,9 +83,9 @@ pub(super) struct Table {
 
 impl Generations {
     /// Goes on where an earlier run, or the fleet, is.
-    pub fn resume(table: Table) -> Self {
+    pub fn resume(table: &Table) -> Self {
         let generations = Self::default();
-        generations.merge(&table);
+        generations.merge(table);
         generations
     }
 

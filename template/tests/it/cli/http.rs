@@ -54,6 +54,18 @@ pub fn send(address: SocketAddr, method: &str, path: &str, json: &str) -> Answer
     read_to_end(stream)
 }
 
+/// A request without a body that shows a token.
+pub fn send_with_token(address: SocketAddr, method: &str, path: &str, token: &str) -> Answer {
+    let mut stream = connect(address);
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\
+         authorization: Bearer {token}\r\ncontent-length: 0\r\n\r\n"
+    )
+    .expect("the request is sent");
+    read_to_end(stream)
+}
+
 /// A connection on which nothing blocks forever.
 pub fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).expect("a connection");

@@ -4,7 +4,8 @@ mod commands;
 mod config;
 mod http;
 mod limits;
-mod logs; //~{% if frontend == "pages" %}
+mod logs;
+mod operator; //~{% if frontend == "pages" %}
 mod pages; //~{% endif %}{% if false %}
 #[cfg(feature = "postgres")] //~{% endif %}{% if database == "postgres" %}
 mod postgres; //~{% endif %}

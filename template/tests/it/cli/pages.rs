@@ -167,3 +167,39 @@ fn a_warm_up_that_fails_is_named_and_stops_nothing() {
     assert!(metrics.contains("cache_warmup_errors_total 1"));
     assert_eq!(service.get("/health").status, 200);
 }
+
+#[test]
+fn operators_make_the_cache_forget_one_page_some_pages_or_all() {
+    let place = Place::new();
+    let token = "kraken-over-lima";
+    let service = place.serve_with(&[("APP__OPERATOR__TOKEN", token)]);
+    service.publish("Hello");
+    service.publish("World");
+    for (path, forgotten, kept) in [
+        (
+            "invalidate?key=pages:/articles/hello",
+            &["hello"][..],
+            &["world"][..],
+        ),
+        ("invalidate?tag=articles", &[], &["hello", "world"]),
+        ("flush", &["hello", "world"], &[]),
+    ] {
+        for slug in ["hello", "world"] {
+            page(&service, slug);
+            assert_eq!(page(&service, slug).0, "HIT-L1");
+        }
+        service.get("/");
+        let path = format!("/admin/cache/{path}");
+        let answer = http::send_with_token(service.operator(), "POST", &path, token);
+        assert_eq!(answer.status, 204, "{answer:?}");
+        for slug in forgotten {
+            assert_eq!(page(&service, slug).0, "MISS", "{path}");
+        }
+        for slug in kept {
+            assert_eq!(page(&service, slug).0, "HIT-L1", "{path}");
+        }
+        let front = service.get("/");
+        let is_kept = front.header("x-cache-status") == Some("HIT-L1");
+        assert_eq!(is_kept, path.contains("?key="), "{path}");
+    }
+}

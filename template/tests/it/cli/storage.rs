@@ -56,11 +56,11 @@ fn a_cache_full_of_garbage_is_set_aside_and_rebuilt() {
 fn a_cache_with_bytes_changed_here_and_there_starts() {
     // What still reads is kept, the rest counts as never written; the start goes well either way.
     log_after(|cache| {
-        let mut bytes = fs::read(cache.join("store/db")).expect("the store");
+        let mut bytes = fs::read(cache.join("store-1/index/db")).expect("the store");
         for byte in bytes.iter_mut().step_by(7) {
             *byte ^= 0x5A;
         }
-        fs::write(cache.join("store/db"), bytes).expect("damage");
+        fs::write(cache.join("store-1/index/db"), bytes).expect("damage");
     });
 }
 
@@ -80,8 +80,8 @@ fn a_truncated_cache_starts() {
 #[test]
 fn a_file_in_place_of_the_store_is_set_aside() {
     let log = log_after(|cache| {
-        fs::remove_dir_all(cache.join("store")).expect("the store");
-        fs::write(cache.join("store"), "a file").expect("a file");
+        fs::remove_dir_all(cache.join("store-1")).expect("the store");
+        fs::write(cache.join("store-1"), "a file").expect("a file");
     });
     assert_logged(&log, "the disk cache is damaged; it is set aside in");
 }

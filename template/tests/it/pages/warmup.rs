@@ -18,6 +18,14 @@ use crate::support::{ARTICLES, Answer, Home, Log, TestApp, fixed_clock, publishe
 const WARM: (&str, &str) = ("APP__CACHE__WARMUP_ENABLED", "true");
 const FIRST: (&str, &str) = ("APP__CACHE__WARMUP_BEFORE_READY", "true");
 
+/// Stops the service and starts it with other settings.
+async fn restart(app: TestApp, overrides: &[(&str, &str)]) -> TestApp {
+    let clock = app.clock.clone();
+    let home = app.stop().await;
+    let settings = home.settings(overrides);
+    TestApp::start_in(home, settings, clock).await
+}
+
 /// Asks until the service is ready.
 async fn wait_until_ready(ask: impl AsyncFn() -> Answer) {
     let deadline = Instant::now() + Duration::from_secs(30);
@@ -40,7 +48,7 @@ async fn the_front_page_and_the_newest_articles_wait_in_memory_for_their_first_v
         app.create(ARTICLES, &published(&format!("Number {n}")))
             .await;
     }
-    let app = app.restart_with(&[WARM, FIRST]).await;
+    let app = restart(app, &[WARM, FIRST]).await;
     wait_until_ready(async || app.get("/health/ready").await).await;
     assert_eq!(cache_status(&app.get("/").await), (200, "HIT-L1"));
     for n in 2..=21 {
@@ -63,7 +71,7 @@ async fn nothing_is_made_where_the_settings_forbid_it_or_it_could_not_be_read() 
     ] {
         let app = TestApp::start().await;
         app.create(ARTICLES, &published("Hello")).await;
-        let app = app.restart_with(&[WARM, FIRST, switch]).await;
+        let app = restart(app, &[WARM, FIRST, switch]).await;
         assert_eq!(app.get("/health/ready").await.status, 200);
         let page = app.get("/articles/hello").await;
         assert_ne!(page.header("x-cache-status"), "HIT-L1", "{switch:?}");

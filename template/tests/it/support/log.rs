@@ -1,9 +1,9 @@
 //! What is logged on this thread, to be looked at by a test.
 
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use tempfile::NamedTempFile;
-use tracing::subscriber::DefaultGuard;
+use tracing::subscriber::{DefaultGuard, set_default, set_global_default};
 
 /// The log of a test on a runtime of one thread, from here to its end.
 pub struct Log {
@@ -13,6 +13,9 @@ pub struct Log {
 
 impl Log {
     pub fn start() -> Self {
+        // Whoever comes to a line first decides for all threads whether it is ever logged, and must not say no.
+        static ELSEWHERE: Once = Once::new();
+        ELSEWHERE.call_once(|| drop(set_global_default(tracing_subscriber::registry())));
         let file = NamedTempFile::new().expect("a file");
         let writer = Arc::new(file.reopen().expect("the file"));
         let subscriber = tracing_subscriber::fmt()
@@ -21,7 +24,7 @@ impl Log {
             .finish();
         Self {
             file,
-            _guard: tracing::subscriber::set_default(subscriber),
+            _guard: set_default(subscriber),
         }
     }
 

@@ -129,7 +129,8 @@ impl TestApp {
         Self::start_in(home, settings, fixed_clock()).await
     }
 
-    async fn start_in(home: Home, settings: Settings, clock: Clock) -> Self {
+    /// Starts on what an earlier start has left in `home`.
+    pub async fn start_in(home: Home, settings: Settings, clock: Clock) -> Self {
         wait_until_released(&home.cache_dir());
         let instance = Instance::start(settings.clone(), clock.clone()).await;
         Self {
@@ -144,13 +145,6 @@ impl TestApp {
     pub async fn restart(self) -> Self {
         self.instance.stop().await;
         Self::start_in(self.home, self.settings, self.clock).await
-    }
-
-    /// The same with other settings.
-    pub async fn restart_with(self, overrides: &[(&str, &str)]) -> Self {
-        self.instance.stop().await;
-        let settings = self.home.settings(overrides);
-        Self::start_in(self.home, settings, self.clock).await
     }
 
     /// Ends without closing anything and starts again on the same database and cache folder.
@@ -184,7 +178,16 @@ impl TestApp {
 
     /// Asks the operator's listener.
     pub async fn operator(&self, path: &str) -> Answer {
-        let request = request("GET", path, &[], Body::empty());
+        self.operator_call("GET", path, &[]).await
+    }
+
+    pub async fn operator_call(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        let request = request(method, path, headers, Body::empty());
         send(self.instance.handles.operator, request).await
     }
 

@@ -29,7 +29,7 @@ pub(super) enum Last {
 }
 
 /// What is noted at a clean close.
-#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Closed {
     pub origin: String,
     pub table: Table,
@@ -38,10 +38,12 @@ pub(super) struct Closed {
 }
 
 /// A store as it was closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Stored {
     pub number: u64,
     pub entries: u64,
+    /// The bytes of their values.
+    pub live: u64,
     /// The length of its file of values.
     pub end: u64,
 }
@@ -135,6 +137,7 @@ mod tests {
             stores: vec![Stored {
                 number: 2,
                 entries: 3,
+                live: 3,
                 end: 4,
             }],
         }

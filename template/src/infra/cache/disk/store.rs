@@ -1,7 +1,7 @@
 //! One store: a file that values are appended to, and a sled index that says where each of them is.
 //!
-//! The values are not in sled itself: it holds sixteen neighbours in one page and whole pages in memory, and those above an
-//! eighth of a megabyte do not count towards the limit of its memory.
+//! The values are not in sled itself. Up to sixteen neighbours are one page there, which is read and rewritten as a whole, and
+//! whole pages are what it keeps in memory: far above its limit if they are large, and without any above 128 KiB.
 
 use std::fs::{self, File};
 use std::io;
@@ -34,6 +34,8 @@ pub(super) struct Store {
     /// Where the next value goes.
     end: AtomicU64,
     entries: AtomicU64,
+    /// Bytes of the values that are in the index.
+    live: AtomicU64,
     index_bytes: AtomicU64,
     /// Bytes written to the index since its size was looked up.
     unmeasured: AtomicU64,
@@ -66,8 +68,7 @@ impl Store {
         fs::create_dir_all(&path)?;
         let stored = Stored {
             number,
-            entries: 0,
-            end: 0,
+            ..Stored::default()
         };
         let values = File::options()
             .create_new(true)
@@ -97,6 +98,7 @@ impl Store {
             values,
             end: AtomicU64::new(stored.end),
             entries: AtomicU64::new(stored.entries),
+            live: AtomicU64::new(stored.live),
             index_bytes: AtomicU64::new(0),
             unmeasured: AtomicU64::new(0),
             folder: Folder {
@@ -131,7 +133,7 @@ impl Store {
     /// Only one thread writes at a time.
     pub fn insert(&self, key: &str, entry: &[u8], header: &Header) -> anyhow::Result<()> {
         let place = Place {
-            offset: self.end.load(Ordering::Relaxed),
+            offset: self.value_bytes(),
             length: u32::try_from(entry.len())?,
             checksum: xxh3_64(entry),
         };
@@ -141,9 +143,9 @@ impl Store {
         let mut record = postcard::to_stdvec(&place)?;
         record.extend(entry::encode(header, &()));
         let written = RECORD + record.len() as u64 + key.len() as u64;
-        if self.index.insert(key, record)?.is_none() {
-            self.entries.fetch_add(1, Ordering::Relaxed);
-        }
+        self.count_out(self.index.insert(key, record)?);
+        self.entries.fetch_add(1, Ordering::Relaxed);
+        self.live.fetch_add(place.length.into(), Ordering::Relaxed);
         if self.unmeasured.fetch_add(written, Ordering::Relaxed) > MEASURED_EVERY {
             self.measure()?;
         }
@@ -151,26 +153,22 @@ impl Store {
     }
 
     pub fn remove(&self, key: &str) -> anyhow::Result<()> {
-        if self.index.remove(key)?.is_some() {
-            self.entries.fetch_sub(1, Ordering::Relaxed);
-        }
+        self.count_out(self.index.remove(key)?);
         Ok(())
     }
 
-    /// Removes what `keep` says no to and what is unreadable. Returns the bytes of the values that stay.
-    pub fn retain(&self, mut keep: impl FnMut(&str, &Header) -> bool) -> anyhow::Result<u64> {
-        let mut live = 0;
+    /// Removes what `keep` says no to and what is unreadable.
+    pub fn retain(&self, mut keep: impl FnMut(&str, &Header) -> bool) -> anyhow::Result<()> {
         for item in self.index.iter() {
             let (key, record) = item?;
-            match readable(&key, &record) {
-                Some((key, place, header)) if keep(key, &header) => live += u64::from(place.length),
-                _ => self.remove_record(&key, &record)?,
+            if !readable(&key, &record).is_some_and(|(key, header)| keep(key, &header)) {
+                self.remove_record(&key, &record)?;
             }
             if self.is_retired() {
                 break;
             }
         }
-        Ok(live)
+        Ok(())
     }
 
     pub fn keys(&self) -> impl Iterator<Item = anyhow::Result<String>> {
@@ -186,14 +184,18 @@ impl Store {
         self.entries.load(Ordering::Relaxed)
     }
 
-    /// Bytes of values, of those in the index and of garbage.
+    pub fn live_bytes(&self) -> u64 {
+        self.live.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of the values in the index and of garbage.
     pub fn value_bytes(&self) -> u64 {
         self.end.load(Ordering::Relaxed)
     }
 
     /// Bytes on disk.
     pub fn bytes(&self) -> u64 {
-        self.end.load(Ordering::Relaxed) + self.index_bytes.load(Ordering::Relaxed)
+        self.value_bytes() + self.index_bytes.load(Ordering::Relaxed)
     }
 
     pub fn flush(&self) -> anyhow::Result<Stored> {
@@ -202,7 +204,8 @@ impl Store {
         Ok(Stored {
             number: self.number,
             entries: self.entries(),
-            end: self.end.load(Ordering::Relaxed),
+            live: self.live_bytes(),
+            end: self.value_bytes(),
         })
     }
 
@@ -216,7 +219,8 @@ impl Store {
     }
 
     fn read(&self, place: &Place) -> io::Result<Option<Bytes>> {
-        if place.offset + u64::from(place.length) > self.end.load(Ordering::Relaxed) {
+        let end = place.offset.saturating_add(place.length.into());
+        if end > self.value_bytes() {
             return Ok(None);
         }
         let mut entry = vec![0; place.length as usize];
@@ -230,14 +234,17 @@ impl Store {
     /// Unless it was replaced meanwhile.
     fn remove_record(&self, key: impl AsRef<[u8]>, record: &sled::IVec) -> sled::Result<()> {
         let none: Option<&[u8]> = None;
-        if self
-            .index
-            .compare_and_swap(key, Some(record), none)?
-            .is_ok()
-        {
-            self.entries.fetch_sub(1, Ordering::Relaxed);
-        }
+        let removed = self.index.compare_and_swap(key, Some(record), none)?;
+        self.count_out(removed.is_ok().then(|| record.clone()));
         Ok(())
+    }
+
+    /// Notes that a record is no longer in the index.
+    fn count_out(&self, record: Option<sled::IVec>) {
+        let Some(record) = record else { return };
+        let length = decode(&record).map_or(0, |(place, _)| place.length);
+        self.entries.fetch_sub(1, Ordering::Relaxed);
+        self.live.fetch_sub(length.into(), Ordering::Relaxed);
     }
 
     fn measure(&self) -> sled::Result<()> {
@@ -277,13 +284,9 @@ fn decode(record: &[u8]) -> Option<(Place, &[u8])> {
     postcard::take_from_bytes(record).ok()
 }
 
-fn readable<'a>(key: &'a [u8], record: &[u8]) -> Option<(&'a str, Place, Header)> {
-    let (place, header) = decode(record)?;
-    Some((
-        str::from_utf8(key).ok()?,
-        place,
-        entry::decode_header(header)?,
-    ))
+fn readable<'a>(key: &'a [u8], record: &[u8]) -> Option<(&'a str, Header)> {
+    let (_, header) = decode(record)?;
+    Some((str::from_utf8(key).ok()?, entry::decode_header(header)?))
 }
 
 /// Deletes a folder or file, if there is one.
@@ -306,8 +309,7 @@ impl Store {
         let full = File::options().read(true).write(true).open("/dev/full")?;
         let stored = Stored {
             number,
-            entries: 0,
-            end: 0,
+            ..Stored::default()
         };
         Self::in_folder(Self::path(dir, number), full, stored)
     }

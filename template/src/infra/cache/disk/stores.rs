@@ -8,7 +8,7 @@ use anyhow::Context;
 
 use super::marker::{Last, Stored};
 use super::store::{Store, remove};
-use crate::infra::cache::tags::Table;
+use crate::infra::cache::tags::Generations;
 
 /// A key is in one of them, or in both for a moment while it moves.
 #[derive(Clone, Default)]
@@ -29,10 +29,10 @@ impl Stores {
         origin: &str,
         capacity: u64,
         last: Last,
-    ) -> anyhow::Result<(Self, Table, u64)> {
+    ) -> anyhow::Result<(Self, Generations, u64)> {
         let present = numbers(dir)?;
         let mut next = present.iter().max().map_or(1, |last| last + 1);
-        let mut table = Table::default();
+        let mut generations = Generations::default();
         let mut opened = Vec::new();
         match last {
             Last::Unclosed => {
@@ -41,7 +41,7 @@ impl Stores {
             Last::Damaged => set_aside(dir, next - 1, "what is known of it is unreadable")?,
             Last::Closed(closed) if closed.origin == origin => {
                 opened = reopen(dir, &closed.stores, capacity)?;
-                table = closed.table;
+                generations = Generations::resume(closed.table);
             }
             Last::Nothing | Last::Closed(_) => {}
         }
@@ -61,7 +61,7 @@ impl Stores {
             newest: Some(Arc::new(newest)),
             older: opened.next().map(Arc::new),
         };
-        Ok((stores, table, next))
+        Ok((stores, generations, next))
     }
 }
 
