@@ -41,7 +41,7 @@ impl Stores {
             Last::Damaged => set_aside(dir, next - 1, "what is known of it is unreadable")?,
             Last::Closed(closed) if closed.origin == origin => {
                 opened = reopen(dir, &closed.stores, capacity)?;
-                generations = Generations::resume(closed.table);
+                generations = Generations::resume(&closed.table);
             }
             Last::Nothing | Last::Closed(_) => {}
         }
