@@ -107,6 +107,11 @@ impl Bench {
     fn advance(&self, by: Duration) {
         self.clock.advance(by);
     }
+
+    /// To the last moment before.
+    fn advance_almost(&self, by: Duration) {
+        self.clock.advance(by.saturating_sub(MICROSECOND));
+    }
 }
 
 /// Closes the last handle on a store.

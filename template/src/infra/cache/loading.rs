@@ -118,10 +118,17 @@ impl<V: Weigh> Cache<V> {
         let refresh = async move {
             let limit = cache.tiers.settings.refresh_timeout;
             let outcome = cache.load(&stale.key, &policy, load, limit).await;
-            if outcome.is_err() {
-                cache.tiers.counters.failed_refreshes.increment(1);
-                let pause = cache.tiers.time.now() + micros(REFRESH_PAUSE);
-                stale.refresh_after.store(pause, Ordering::Relaxed);
+            match &outcome {
+                // Otherwise what is stale in the second tier would come back when this is forgotten.
+                Ok(cached) if cached.entry.header.expiry.is_absent => {
+                    cache.write(&cached.entry, cached.entry.value.weight(), None);
+                }
+                Ok(_) => {}
+                Err(_) => {
+                    cache.tiers.counters.failed_refreshes.increment(1);
+                    let pause = cache.tiers.time.now() + micros(REFRESH_PAUSE);
+                    stale.refresh_after.store(pause, Ordering::Relaxed);
+                }
             }
             leader.land(outcome);
         };

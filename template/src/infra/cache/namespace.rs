@@ -309,6 +309,11 @@ impl<V: Weigh> Cache<V> {
     /// Into both tiers; the caller does not wait for the second.
     fn store(&self, entry: &Arc<Entry<V>>, lease: Option<Lease>) {
         let bytes = self.remember(entry);
+        self.write(entry, bytes, lease);
+    }
+
+    /// Into the second tier, unless too much waits for that already.
+    pub(super) fn write(&self, entry: &Arc<Entry<V>>, bytes: usize, lease: Option<Lease>) {
         let Some(second) = self.tiers.second.clone() else {
             return;
         };

@@ -239,7 +239,8 @@ impl<V> Loaded<V> {
         }
     }
 
-    /// A value that says that there is nothing. It is kept for the shorter time of such answers, and in memory only.
+    /// A value that says that there is nothing. It is kept for the shorter time of such answers, and in memory only
+    /// unless it replaces a stale value.
     pub fn absent(value: V) -> Self {
         Self {
             kept: Kept::AsAbsent,

@@ -75,7 +75,7 @@ async fn hit_ratios(trace: &[usize]) -> (f64, f64) {
     let weight = u32::try_from(bytes).expect("a small number");
     let plain = MiniMoka::builder()
         .max_capacity(capacity)
-        .weigher(move |_, _| weight)
+        .weigher(move |_, ()| weight)
         .build();
     let mut plain_hits = 0;
     for &n in trace {

@@ -40,7 +40,7 @@ async fn it_is_remembered_for_a_time_of_its_own() {
         (Policy::new().forever(), 10 * SECOND),
     ] {
         find_nothing(&store, &policy).await;
-        bench.advance(ttl - MICROSECOND);
+        bench.advance_almost(ttl);
         assert_eq!(get(&store, "key").await, Some(found("nothing", Source::L1)));
         bench.advance(MICROSECOND);
         assert_eq!(get(&store, "key").await, None, "it is never stale");

@@ -19,7 +19,7 @@ async fn a_value_lives_as_long_as_its_call_says_to_the_microsecond() {
         let bench = Bench::long();
         let store = bench.in_memory();
         fetch_as(&store, "key", &Policy::new().ttl(ttl), "a").await;
-        bench.advance(ttl - MICROSECOND);
+        bench.advance_almost(ttl);
         assert_eq!(get(&store, "key").await, Some(found("a", Source::L1)));
         bench.advance(MICROSECOND);
         assert_eq!(get(&store, "key").await, None, "{ttl:?}");
@@ -47,10 +47,11 @@ async fn on_the_systems_clock_a_value_is_there_until_its_end_and_not_after_it() 
         let ttl = Duration::from_millis(millis);
         fetch_as(&store, key, &Policy::new().ttl(ttl), "a").await;
         let cached = strings(&store).get_fresh(key);
-        let Some(ends_at) = cached.map(|cached| cached.stored_at() + ttl.as_micros() as i64) else {
+        let Some(loaded_at) = cached.map(|cached| cached.stored_at()) else {
             assert_eq!(millis, 1, "only a millisecond is over so fast");
             continue;
         };
+        let ends_at = loaded_at + i64::try_from(ttl.as_micros()).expect("a short time");
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
             let before = clock.now().timestamp_micros();
@@ -75,11 +76,11 @@ async fn what_a_call_leaves_open_is_as_in_the_settings() {
     bench.settings.stale_for = 10 * SECOND;
     let store = bench.in_memory();
     fetch(&store, "key", "a").await;
-    bench.advance(Duration::from_hours(1) - MICROSECOND);
+    bench.advance_almost(Duration::from_hours(1));
     assert_eq!(get(&store, "key").await, Some(found("a", Source::L1)));
     bench.advance(MICROSECOND);
     assert_eq!(get(&store, "key").await, Some(found("a", Source::Stale)));
-    bench.advance(10 * SECOND - MICROSECOND);
+    bench.advance_almost(10 * SECOND);
     assert_eq!(get(&store, "key").await, Some(found("a", Source::Stale)));
     bench.advance(MICROSECOND);
     assert_eq!(get(&store, "key").await, None);
@@ -118,7 +119,7 @@ async fn memory_lets_go_of_a_value_after_its_own_time() {
     let bench = Bench::new();
     let store = bench.in_memory();
     fetch_as(&store, "key", &Policy::new().forever(), "a").await;
-    bench.advance(60 * SECOND - MICROSECOND);
+    bench.advance_almost(60 * SECOND);
     assert_eq!(get(&store, "key").await, Some(found("a", Source::L1)));
     bench.advance(MICROSECOND);
     assert_eq!(get(&store, "key").await, None);
@@ -162,7 +163,7 @@ async fn jitter_stays_in_its_bounds_and_favours_neither_side() {
     for n in 0..KEYS {
         fetch_as(&store, &n.to_string(), &policy, "a").await;
     }
-    bench.advance(90 * SECOND - MICROSECOND);
+    bench.advance_almost(90 * SECOND);
     assert_eq!(alive(&store, KEYS).await, KEYS);
     bench.advance(5 * SECOND);
     let after_95 = alive(&store, KEYS).await;
@@ -185,7 +186,7 @@ async fn without_jitter_what_was_stored_together_ends_together() {
     for n in 0..100 {
         fetch(&store, &n.to_string(), "a").await;
     }
-    bench.advance(Duration::from_hours(1) - MICROSECOND);
+    bench.advance_almost(Duration::from_hours(1));
     assert_eq!(alive(&store, 100).await, 100);
     bench.advance(MICROSECOND);
     assert_eq!(alive(&store, 100).await, 0);

@@ -28,7 +28,7 @@ async fn another_form_of_a_value_has_its_tags_its_age_and_its_end() {
     assert_eq!(old.as_str(), "a", "who holds the old form keeps it");
     bench.advance(SECOND);
     assert_eq!(get(&store, "key").await, Some(found("A", Source::Stale)));
-    bench.advance(10 * SECOND - MICROSECOND);
+    bench.advance_almost(10 * SECOND);
     assert_eq!(get(&store, "key").await, Some(found("A", Source::Stale)));
     bench.advance(MICROSECOND);
     assert_eq!(get(&store, "key").await, None);

@@ -105,7 +105,7 @@ async fn a_refreshed_value_begins_a_new_life() {
     let bench = Bench::long();
     let store = stale(&bench).await;
     refresh(&store, Ok(Loaded::new("b".to_owned()))).await;
-    bench.advance(10 * SECOND - super::MICROSECOND);
+    bench.advance_almost(10 * SECOND);
     assert_eq!(get(&store, "key").await, Some(found("b", Source::L1)));
     bench.advance(super::MICROSECOND);
     assert_eq!(get(&store, "key").await, Some(found("b", Source::Stale)));
@@ -153,7 +153,7 @@ async fn a_refresh_that_failed_is_tried_again_after_a_second() {
         refresh(&store, Err(Failure::Own("down"))).await;
     }
     assert_eq!(failures(), 1);
-    bench.advance(SECOND - super::MICROSECOND);
+    bench.advance_almost(SECOND);
     refresh(&store, Err(Failure::Own("down"))).await;
     assert_eq!(failures(), 1);
     bench.advance(super::MICROSECOND);
