@@ -44,6 +44,16 @@ struct Arrival {
     method: &'static str,
 }
 
+/// What the log tells about an answer besides what it shows itself.
+struct About<'a> {
+    uri: &'a Uri,
+    user_agent: Option<&'a HeaderValue>,
+    route: &'a str,
+    cache: &'a str,
+    answered_at: i64,
+    duration: Duration,
+}
+
 impl Answer for Front {
     type Body = Either<Full<Bytes>, Body>;
 
@@ -91,20 +101,24 @@ impl Front {
         let Some(page) = self.0.pages.in_memory(request) else {
             return Err(arrival);
         };
-        let asked = Asked {
-            method: request.method(),
-            headers: request.headers(),
-            now: self.0.clock.now_micros(),
-        };
+        let now = self.0.clock.now_micros();
+        let asked = Asked::at(now, request.method(), request.headers());
         let Ok(mut response) = page.answer(asked, CacheStatus::HitL1, page.stored_at()) else {
             return Err(arrival);
         };
-        self.0.pages.encode_if_wanted(&page, request.headers());
+        self.0.pages.encode_if_wanted(&page, asked);
         let duration = arrival.at.elapsed();
         page.count(arrival.method, response.status(), duration);
         let user_agent = request.headers().get(USER_AGENT);
-        let about = (request.uri(), user_agent, page.route());
-        arrival.finish(&mut response, about, asked.now, duration);
+        let about = About {
+            uri: request.uri(),
+            user_agent,
+            route: page.route(),
+            cache: CacheStatus::HitL1.as_str(),
+            answered_at: now,
+            duration,
+        };
+        arrival.finish(&mut response, &about);
         Ok(response)
     }
 
@@ -128,33 +142,35 @@ impl Front {
         let duration = arrival.at.elapsed();
         let status = response.status().as_u16();
         RequestSeries::of(arrival.method, route, status).record(duration);
-        let about = (&uri, user_agent.as_ref(), route);
-        arrival.finish(&mut response, about, self.0.clock.now_micros(), duration);
+        let cache = response.headers().get(STATUS_HEADER).cloned();
+        let about = About {
+            uri: &uri,
+            user_agent: user_agent.as_ref(),
+            route,
+            cache: text(cache.as_ref()),
+            answered_at: self.0.clock.now_micros(),
+            duration,
+        };
+        arrival.finish(&mut response, &about);
         response
     }
 }
 
 impl Arrival {
     /// Logs the answer and names it.
-    fn finish<B: HttpBody>(
-        self,
-        response: &mut Response<B>,
-        (uri, user_agent, route): (&Uri, Option<&HeaderValue>, &str),
-        now: i64,
-        duration: Duration,
-    ) {
+    fn finish<B: HttpBody>(self, response: &mut Response<B>, about: &About<'_>) {
         RequestRecord {
-            at: now,
+            at: about.answered_at,
             request_id: self.id.as_str(),
             method: self.method,
-            route,
-            path: uri.path(),
+            route: about.route,
+            path: about.uri.path(),
             status: response.status().as_u16(),
-            duration,
+            duration: about.duration,
             bytes: response.body().size_hint().exact(),
-            cache: text(response.headers().get(STATUS_HEADER)),
+            cache: about.cache,
             client: Some(self.client.ip()),
-            user_agent: text(user_agent),
+            user_agent: text(about.user_agent),
         }
         .log();
         let headers = response.headers_mut();
@@ -164,14 +180,14 @@ impl Arrival {
 
 /// A label must be bounded: any word can be a method.
 fn label(method: &Method) -> &'static str {
-    match method.as_str() {
-        "GET" => "GET",
-        "HEAD" => "HEAD",
-        "POST" => "POST",
-        "PUT" => "PUT",
-        "PATCH" => "PATCH",
-        "DELETE" => "DELETE",
-        "OPTIONS" => "OPTIONS",
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
         _ => "OTHER",
     }
 }

@@ -2,13 +2,13 @@
 //! extractors, the page cache.
 
 pub mod accept;
-mod connection;
 pub mod extract;
 mod front;
 mod healthcheck;
 mod middleware;
 mod operator;
 pub mod page_cache;
+mod pieces;
 pub mod problem;
 mod request_id;
 mod security;

@@ -19,7 +19,7 @@ use axum::body::Body;
 use axum::extract::MatchedPath;
 use axum::http::header::{AUTHORIZATION, CONTENT_RANGE, COOKIE, RANGE};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
+use axum::http::{HeaderName, HeaderValue, Method, Request};
 use axum::response::{IntoResponse, Response};
 use metrics::histogram;
 use tokio::sync::Semaphore;
@@ -115,11 +115,9 @@ impl PageCache {
         let route = route(request);
         let Some(key) = policy.key(address, &request.headers) else {
             let page = timed(&route, render()).await?;
-            let page = StoredPage::private(page, &route, policy);
+            let page = Box::new(StoredPage::private(page, &route, policy));
             let now = self.clock.now_micros();
-            return self
-                .respond(request, Box::new(page), CacheStatus::Bypass, now)
-                .await;
+            return self.respond(request, page, CacheStatus::Bypass, now).await;
         };
         let policy = *policy;
         let load = move || async move {
@@ -127,15 +125,19 @@ impl PageCache {
             Ok::<_, Problem>(loaded(page, &route, &policy))
         };
         let cached = self.pages.fetch(&key, &policy.lifetime(), load).await?;
+        let stored_at = cached.stored_at();
         if !cached.is_shared() {
-            let stored_at = cached.stored_at();
             return self
                 .respond(request, cached, CacheStatus::Bypass, stored_at)
                 .await;
         }
-        self.encode_if_wanted(&cached, &request.headers);
-        let (status, stored_at) = (cached.source().into(), cached.stored_at());
+        self.encode_if_wanted(&cached, self.asked(request));
+        let status = cached.source().into();
         self.respond(request, cached, status, stored_at).await
+    }
+
+    fn asked<'a>(&self, request: &'a Parts) -> Asked<'a> {
+        Asked::at(self.clock.now_micros(), &request.method, &request.headers)
     }
 
     /// The page in memory that answers `request` as it is.
@@ -154,8 +156,8 @@ impl PageCache {
     }
 
     /// Encodes a page in the background if it is time for that.
-    pub(super) fn encode_if_wanted(&self, page: &Cached<StoredPage>, request: &HeaderMap) {
-        if !page.wants_encoding_now() && !page.wants_encoding_for(request) {
+    pub(super) fn encode_if_wanted(&self, page: &Cached<StoredPage>, asked: Asked<'_>) {
+        if !page.wants_encoding_now() && !page.wants_encoding_for(asked) {
             return;
         }
         let (pages, page) = (self.pages.clone(), page.clone());
@@ -185,11 +187,7 @@ impl PageCache {
         status: CacheStatus,
         stored_at: i64,
     ) -> Result<Response, Problem> {
-        let asked = Asked {
-            method: &request.method,
-            headers: &request.headers,
-            now: self.clock.now_micros(),
-        };
+        let asked = self.asked(request);
         let answer = match page.answer(asked, status, stored_at) {
             Err(Refused::Encoding) if page.may_be_encoded() => {
                 let page = self.encode(move || page.encoded()).await;

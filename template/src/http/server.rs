@@ -19,7 +19,7 @@ use bytesize::ByteSize;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioTimer;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::{Deserialize, Serialize};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use validator::{Validate, ValidationError};
 
-use super::connection::ClientStream;
+use super::pieces::Pieces;
 use crate::settings::{Secret, limited, some_time};
 
 /// `[server]`
@@ -156,7 +156,7 @@ async fn bind(section: &str, address: SocketAddr) -> anyhow::Result<TcpListener>
 
 /// What answers the requests of a listener.
 pub trait Answer: Clone + Send + 'static {
-    type Body: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static;
+    type Body: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static;
 
     fn answer(
         &self,
@@ -247,7 +247,9 @@ fn protocol(settings: &ServerSettings) -> http1::Builder {
     protocol
         .timer(TokioTimer::new())
         .header_read_timeout(settings.read_header_timeout)
-        .max_buf_size(max_header_bytes);
+        .max_buf_size(max_header_bytes)
+        // See `pieces`.
+        .writev(false);
     protocol
 }
 
@@ -288,9 +290,9 @@ fn serve_connection<S: Answer>(
 ) -> impl Future<Output = ()> + Send + 'static {
     let service = service_fn(move |request| {
         let answer = service.answer(client, request);
-        async move { Ok::<_, Infallible>(answer.await) }
+        async move { Ok::<_, Infallible>(answer.await.map(Pieces::of)) }
     });
-    let connection = protocol.serve_connection(ClientStream::new(stream), service);
+    let connection = protocol.serve_connection(TokioIo::new(stream), service);
     async move {
         let mut connection = pin!(connection.with_upgrades());
         loop {

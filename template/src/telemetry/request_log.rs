@@ -33,8 +33,11 @@ struct RequestLog {
     colours: bool,
 }
 
-/// From now on requests are logged.
+/// From now on requests are logged, if the level lets their lines through.
 pub(super) fn start(writer: LogWriter, format: LogFormat, colours: bool) {
+    if !tracing::enabled!(target: TARGET, Level::INFO) {
+        return;
+    }
     // The caller has made sure that logging starts once.
     let _ = LOG.set(RequestLog {
         writer,
@@ -67,9 +70,6 @@ impl RequestRecord<'_> {
     /// Hands the line to the log's own thread. Nothing happens if requests are not logged.
     pub fn log(&self) {
         let Some(log) = LOG.get() else { return };
-        if !tracing::enabled!(target: TARGET, Level::INFO) {
-            return;
-        }
         LINE.with_borrow_mut(|line| {
             line.clear();
             match log.format {
@@ -186,7 +186,9 @@ fn push_text(line: &mut Vec<u8>, text: &str) {
 
 fn push_escaped(line: &mut Vec<u8>, text: &str, escape: impl Fn(&mut Vec<u8>, char)) {
     let harmless = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
-    if text.len() <= LONGEST && text.bytes().all(harmless) {
+    // Looks at every byte, which is quicker than stopping at the first that is not harmless.
+    let is_harmless = text.bytes().fold(true, |all, byte| all & harmless(byte));
+    if text.len() <= LONGEST && is_harmless {
         push(line, text);
         return;
     }

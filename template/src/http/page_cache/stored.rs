@@ -1,8 +1,8 @@
 //! A page as the cache keeps it: the finished answer, its encodings, and what of it one request gets.
 
 use std::hash::{DefaultHasher, Hasher};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{LazyLock, OnceLock};
 use std::time::Duration;
 
 use axum::http::header::{
@@ -75,10 +75,22 @@ struct Finished {
 /// A request for a page.
 #[derive(Clone, Copy)]
 pub(in crate::http) struct Asked<'a> {
-    pub method: &'a Method,
-    pub headers: &'a HeaderMap,
+    method: &'a Method,
+    headers: &'a HeaderMap,
+    accepted: Accepted,
     /// When, in microseconds since the Unix epoch.
-    pub now: i64,
+    pub at: i64,
+}
+
+impl<'a> Asked<'a> {
+    pub fn at(now: i64, method: &'a Method, headers: &'a HeaderMap) -> Self {
+        Self {
+            method,
+            headers,
+            accepted: Accepted::of(headers),
+            at: now,
+        }
+    }
 }
 
 /// Why a page is not sent although it is there.
@@ -172,17 +184,16 @@ impl StoredPage {
         cache: CacheStatus,
         stored_at: i64,
     ) -> Result<Response<Full<Bytes>>, Refused> {
-        let accepted = Accepted::of(asked.headers);
-        let form = accepted.best(|coding| self.body_in(coding).is_some());
+        let form = asked.accepted.best(|coding| self.body_in(coding).is_some());
         let form = form.ok_or(Refused::Encoding)?;
         let finished = self.finished.get_or_init(|| self.finish(stored_at));
         let mut headers = finished.headers.clone();
         if cache != CacheStatus::HitL1 {
             headers.insert(STATUS_HEADER, HeaderValue::from_static(cache.as_str()));
         }
-        let age = asked.now.saturating_sub(stored_at).max(0) / 1_000_000;
+        let age = asked.at.saturating_sub(stored_at).max(0) / 1_000_000;
         if cache != CacheStatus::Bypass {
-            headers.insert(AGE, HeaderValue::from(age));
+            headers.insert(AGE, seconds_value(age));
         }
         if self.status == StatusCode::OK {
             let selected = form.place();
@@ -190,7 +201,7 @@ impl StoredPage {
                 headers.insert(ETAG, finished.tags[known].clone());
                 return Ok(not_modified(headers));
             }
-            if asked.method == Method::GET && accepted.takes_identity() {
+            if asked.method == Method::GET && asked.accepted.takes_identity() {
                 match conditions::part(asked.headers, &self.tags[0], self.body.len()) {
                     Part::Whole => {}
                     Part::Of(range) => return Ok(self.partial(headers, range)),
@@ -296,10 +307,10 @@ impl StoredPage {
     }
 
     /// Whether this client would get an encoding if there were one. True once.
-    pub fn wants_encoding_for(&self, request: &HeaderMap) -> bool {
+    pub fn wants_encoding_for(&self, asked: Asked<'_>) -> bool {
         self.may_be_encoded
             && !self.is_encoding.load(Ordering::Relaxed)
-            && matches!(Accepted::of(request).best(|_| true), Some(Form::Encoded(_)))
+            && matches!(asked.accepted.best(|_| true), Some(Form::Encoded(_)))
             && self.begin_encoding()
     }
 
@@ -355,6 +366,17 @@ fn response(status: StatusCode, headers: HeaderMap, body: Bytes) -> Response<Ful
 /// Everything that goes in here came out of a header, or is plain ASCII.
 fn value(content: &[u8]) -> HeaderValue {
     HeaderValue::from_bytes(content).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+/// What is said in nearly all answers is not written anew for each.
+fn seconds_value(age: i64) -> HeaderValue {
+    static USUAL: LazyLock<Vec<&'static str>> =
+        LazyLock::new(|| (0..600).map(|age| &*age.to_string().leak()).collect());
+    let usual = usize::try_from(age).ok().and_then(|age| USUAL.get(age));
+    usual.map_or_else(
+        || HeaderValue::from(age),
+        |text| HeaderValue::from_static(text),
+    )
 }
 
 fn seconds(micros: i64) -> i64 {
