@@ -16,7 +16,7 @@ async fn a_client_that_has_the_page_in_any_encoding_gets_no_body() {
         .await;
     let (plain, small) = (plain.header("etag"), small.header("etag"));
     assert_ne!(plain, small);
-    let gzip = plain.replace("\"", "").to_string() + "-gzip";
+    let gzip = plain.replace('"', "") + "-gzip";
     for (known, accept, told) in [
         (plain.to_owned(), "", plain),
         (format!("W/{plain}"), "", plain),
@@ -170,7 +170,7 @@ async fn a_page_gets_older_and_stays_the_same() {
     assert_eq!(page.header("age"), "0");
     for (step, age) in [
         (Duration::from_millis(2500), "2"),
-        (Duration::from_secs(60), "62"),
+        (Duration::from_mins(1), "62"),
     ] {
         site.clock.advance(step);
         for path in ["/page", "/page?x"] {
