@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: how long generating, building and starting take, as a Markdown table.
 
+mod cache;
 mod http;
 
 use std::collections::BTreeSet;
@@ -32,12 +33,18 @@ pub struct Options {
     /// Measure only how fast a cached page is served, against bare axum and nginx; needs wrk, taskset and two quiet cores
     #[arg(long, conflicts_with_all = ["cold", "incremental"])]
     http: bool,
+    /// Measure only what the cache costs beside what it is made of
+    #[arg(long, conflicts_with_all = ["cold", "incremental", "http"])]
+    cache: bool,
 }
 
 /// Measures and prints. A row is the median of five runs, but for the cold build, memory and size, which are read once.
 pub fn run(options: &Options) -> Result<()> {
     if options.http {
         return http::run();
+    }
+    if options.cache {
+        return cache::run();
     }
     let mut rows = vec![(
         "generate, cargo-generate as a library".to_owned(),
