@@ -52,12 +52,27 @@ impl Node {
         Self::start_as("test", server, origin, lock_ttl)
     }
 
-    fn start_as(prefix: &str, server: &RedisServer, origin: &str, lock_ttl: Duration) -> Self {
+    /// One that has connected, and waits for its commands as long as a busy machine may take.
+    async fn patient(server: &RedisServer) -> Self {
         let settings = RedisSettings {
-            url: None,
-            prefix: prefix.to_owned(),
-            timeout: TIMEOUT,
+            timeout: Duration::from_secs(20),
+            ..settings("test")
         };
+        Self::with(&settings, server, ORIGIN, LOCK_TTL)
+            .connected()
+            .await
+    }
+
+    fn start_as(prefix: &str, server: &RedisServer, origin: &str, lock_ttl: Duration) -> Self {
+        Self::with(&settings(prefix), server, origin, lock_ttl)
+    }
+
+    fn with(
+        settings: &RedisSettings,
+        server: &RedisServer,
+        origin: &str,
+        lock_ttl: Duration,
+    ) -> Self {
         let generations = Arc::new(Generations::default());
         let resyncs = Arc::new(AtomicU32::new(0));
         let on_resync = {
@@ -69,7 +84,7 @@ impl Node {
         let url = Secret::new(server.url());
         let known = Arc::clone(&generations);
         Self {
-            redis: Redis::start(&url, &settings, lock_ttl, origin, known, on_resync),
+            redis: Redis::start(&url, settings, lock_ttl, origin, known, on_resync),
             generations,
             resyncs,
         }
@@ -136,6 +151,14 @@ fn entry(born: u64, value: &str, tags: &[TagId]) -> Bytes {
 
 fn tag(name: &str) -> TagId {
     TagId::of_tag(name)
+}
+
+fn settings(prefix: &str) -> RedisSettings {
+    RedisSettings {
+        url: None,
+        prefix: prefix.to_owned(),
+        timeout: TIMEOUT,
+    }
 }
 
 async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {

@@ -105,13 +105,13 @@ async fn an_entry_younger_than_the_last_number_is_not_shared() {
 #[tokio::test]
 async fn a_hundred_thousand_tags_are_announced_at_once() {
     let server = RedisServer::start().await;
-    let (one, two) = (Node::join(&server).await, Node::join(&server).await);
+    let (one, two) = (Node::patient(&server).await, Node::patient(&server).await);
     let before = two.generations.current();
     let tags: Vec<TagId> = (0..100_000).map(|n| tag(&n.to_string())).collect();
     one.invalidate(&tags).await.expect("they are told");
     let is_told = async || tags.iter().all(|&tag| two.is_outdated(before, tag));
     eventually("the other node hears of them", is_told).await;
-    let three = Node::join(&server).await;
+    let three = Node::patient(&server).await;
     assert!(tags.iter().all(|&tag| three.is_outdated(before, tag)));
     assert!(!three.is_outdated(before, tag("another")));
 }
@@ -119,14 +119,14 @@ async fn a_hundred_thousand_tags_are_announced_at_once() {
 #[tokio::test]
 async fn a_full_table_forgets_and_believes_nothing_old_instead() {
     let server = RedisServer::start().await;
-    let (one, two) = (Node::join(&server).await, Node::join(&server).await);
+    let (one, two) = (Node::patient(&server).await, Node::patient(&server).await);
     let before = one.generations.current();
     let tags: Vec<TagId> = (0..=MOST_TAGS as u64).map(TagId).skip(1).collect();
     one.invalidate(&tags).await.expect("they are told");
     one.invalidate(&[tag("last")]).await.expect("it is told");
     let fields: usize = server.command(&["HLEN", "{test:invalidations}"]).await;
     assert!(fields < MOST_TAGS / 2, "{fields}");
-    let three = Node::join(&server).await;
+    let three = Node::patient(&server).await;
     assert!(three.is_outdated(before, tag("another")));
     assert!(!three.is_outdated(one.generations.current(), tag("last")));
     let is_told = async || two.is_outdated(before, tag("last"));
