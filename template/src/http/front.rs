@@ -20,7 +20,7 @@ use tower::ServiceExt;
 use tracing::Instrument;
 
 use super::page_cache::{Asked, CacheStatus, PageCache, STATUS_HEADER};
-use super::request_id::{self, RequestId};
+use super::request_id::RequestId;
 use super::security;
 use super::server::Answer;
 use crate::domain::clock::Clock;
@@ -173,8 +173,7 @@ impl Arrival {
             user_agent: text(about.user_agent),
         }
         .log();
-        let headers = response.headers_mut();
-        headers.insert(request_id::HEADER, self.id.into());
+        self.id.name(response.headers_mut());
     }
 }
 

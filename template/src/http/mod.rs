@@ -13,6 +13,7 @@ pub mod problem;
 mod request_id;
 mod security;
 mod server;
+mod timer;
 mod visit;
 
 pub use front::Front;

@@ -17,7 +17,7 @@ use tracing::Instrument;
 
 use super::middleware::around;
 use super::problem::{Kind, Presentation, Problem};
-use super::request_id::{self, RequestId};
+use super::request_id::RequestId;
 use crate::settings::{Secret, Settings};
 
 /// The only route that is open to everybody who reaches this listener.
@@ -94,7 +94,7 @@ async fn observe(route: Option<MatchedPath>, mut request: Request, next: Next) -
 
     let span = tracing::info_span!("operator", request_id = id.as_str());
     let mut response = next.run(request).instrument(span.clone()).await;
-    response.headers_mut().insert(request_id::HEADER, id.into());
+    id.name(response.headers_mut());
     let Some(route) = route.filter(|route| route.as_str() != OPEN) else {
         return response;
     };

@@ -24,6 +24,17 @@ impl RequestId {
         sent.unwrap_or_else(Self::generate)
     }
 
+    /// Adds it to an answer. A finished page has the place for it in front of all others, where it is found quicker than
+    /// by its name.
+    pub(super) fn name(self, answer: &mut HeaderMap) {
+        match answer.iter_mut().next() {
+            Some((name, value)) if *name == HEADER => *value = self.0,
+            _ => {
+                answer.insert(HEADER, self.0);
+            }
+        }
+    }
+
     /// Anything else could forge log lines.
     fn from_client(value: &HeaderValue) -> Option<Self> {
         let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
@@ -41,12 +52,6 @@ impl RequestId {
         push_hex(&mut id[..16], *PROCESS);
         push_hex(&mut id[16..], REQUESTS.fetch_add(1, Ordering::Relaxed));
         Self(HeaderValue::from_bytes(&id).unwrap_or_else(|_| HeaderValue::from_static("none")))
-    }
-}
-
-impl From<RequestId> for HeaderValue {
-    fn from(RequestId(value): RequestId) -> Self {
-        value
     }
 }
 

@@ -19,7 +19,7 @@ use bytesize::ByteSize;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -28,6 +28,7 @@ use tower::ServiceExt;
 use validator::{Validate, ValidationError};
 
 use super::pieces::Pieces;
+use super::timer::ConnectionTimer;
 use crate::settings::{Secret, limited, some_time};
 
 /// `[server]`
@@ -245,7 +246,6 @@ fn protocol(settings: &ServerSettings) -> http1::Builder {
         usize::try_from(settings.max_header_bytes.as_u64()).unwrap_or(usize::MAX);
     let mut protocol = http1::Builder::new();
     protocol
-        .timer(TokioTimer::new())
         .header_read_timeout(settings.read_header_timeout)
         .max_buf_size(max_header_bytes)
         // See `pieces`.
@@ -292,6 +292,8 @@ fn serve_connection<S: Answer>(
         let answer = service.answer(client, request);
         async move { Ok::<_, Infallible>(answer.await.map(Pieces::of)) }
     });
+    let mut protocol = protocol.clone();
+    protocol.timer(ConnectionTimer::default());
     let connection = protocol.serve_connection(TokioIo::new(stream), service);
     async move {
         let mut connection = pin!(connection.with_upgrades());

@@ -1,9 +1,10 @@
 //! Articles as pages, and what the cache says about them.
 
 mod freshness;
+mod sitemap;
 mod warmup;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use serde_json::{Value, json};
@@ -271,6 +272,76 @@ async fn an_asset_is_kept_for_good_under_a_name_with_its_hash() {
     ] {
         assert_eq!(app.get(path).await.status, 404, "{path}");
     }
+}
+
+#[tokio::test]
+async fn every_answer_tells_browsers_what_it_may_do() {
+    let app = TestApp::start().await;
+    app.create(ARTICLES, &published("Hello")).await;
+    warm(&app, "/articles/hello").await;
+    let page = app.get("/").await;
+    let asset = page.text().split('"').find(|part| part.contains(".css"));
+    for path in [
+        "/articles/hello",
+        "/articles/hello?x",
+        "/nowhere",
+        ARTICLES,
+        "/health",
+        "/api/docs/",
+        asset.expect("a stylesheet"),
+    ] {
+        let answer = app.get_with(path, &[("accept", "text/html")]).await;
+        for (name, value) in [
+            ("x-content-type-options", "nosniff"),
+            ("referrer-policy", "strict-origin-when-cross-origin"),
+            ("cross-origin-opener-policy", "same-origin"),
+            ("cross-origin-resource-policy", "same-origin"),
+            (
+                "permissions-policy",
+                "camera=(), geolocation=(), microphone=()",
+            ),
+        ] {
+            assert_eq!(answer.header(name), value, "{path}");
+        }
+        let policy = answer.header("content-security-policy");
+        assert!(
+            policy.starts_with("default-src 'self'; "),
+            "{path}: {policy}"
+        );
+        assert!(
+            policy.contains("frame-ancestors 'none'"),
+            "{path}: {policy}"
+        );
+        assert!(!policy.contains("script-src"), "{path}: {policy}");
+        let sets_styles = path.starts_with("/api/docs");
+        assert_eq!(
+            policy.contains("'unsafe-inline'"),
+            sets_styles,
+            "{path}: {policy}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn encodings_are_kept_over_a_restart() {
+    let app = TestApp::start().await;
+    let mut article = published("Hello");
+    article["body"] = json!("All work and no play. ".repeat(100));
+    app.create(ARTICLES, &article).await;
+    let accept = [("accept-encoding", "br")];
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while app
+        .get_with("/articles/hello", &accept)
+        .await
+        .header("content-encoding")
+        != "br"
+    {
+        assert!(Instant::now() < deadline, "it is not encoded");
+    }
+    let app = app.restart().await;
+    let page = app.get_with("/articles/hello", &accept).await;
+    assert_eq!(cache_status(&page), (200, "HIT-L2"));
+    assert_eq!(page.header("content-encoding"), "br");
 }
 
 #[tokio::test]

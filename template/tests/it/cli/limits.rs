@@ -64,6 +64,23 @@ fn a_client_that_sends_its_headers_too_slowly_is_cut_off() {
 }
 
 #[test]
+fn a_client_that_is_slow_at_a_later_request_is_cut_off_too() {
+    let place = Place::new();
+    let service = place.serve_with(&[("APP__SERVER__READ_HEADER_TIMEOUT", "200ms")]);
+    let mut slow = http::connect(service.address());
+    for _ in 0..3 {
+        assert_eq!(http::ask(&mut slow, "/health"), 200);
+    }
+    let started = Instant::now();
+    slow.write_all(b"GET /health HTTP/1.1\r\nhost: loc")
+        .expect("a part");
+    let mut answer = Vec::new();
+    let _ = slow.read_to_end(&mut answer);
+    assert!(started.elapsed() < Duration::from_secs(10));
+    assert!(!answer.starts_with(b"HTTP/1.1 200"));
+}
+
+#[test]
 fn a_body_beyond_the_limit_is_refused() {
     let place = Place::new();
     let service = place.serve_with(&[("APP__SERVER__MAX_BODY", "1KiB")]);

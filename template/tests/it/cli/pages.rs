@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use serde_json::Value;
+
 use super::http;
 use super::process::{Place, Service, files};
 
@@ -202,4 +204,34 @@ fn operators_make_the_cache_forget_one_page_some_pages_or_all() {
         let is_kept = front.header("x-cache-status") == Some("HIT-L1");
         assert_eq!(is_kept, path.contains("?key="), "{path}");
     }
+}
+
+#[test]
+fn a_page_in_memory_is_logged_like_every_other_answer() {
+    let place = Place::new();
+    let service = place.serve_with(&[("APP__LOG__FORMAT", "json")]);
+    service.publish("Hello");
+    // Made, then from memory past the routes, then from memory through them.
+    for path in ["/articles/hello", "/articles/hello", "/articles/hello?x"] {
+        assert_eq!(service.get(path).status, 200);
+    }
+    let log = service.stop();
+    let lines = log
+        .iter()
+        .filter(|line| line.contains("\"path\":\"/articles/hello\""));
+    let mut lines: Vec<Value> = lines
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    assert_eq!(lines.len(), 3, "{log:#?}");
+    let sources: Vec<_> = lines.iter().map(|line| line["cache"].clone()).collect();
+    assert_eq!(sources, ["MISS", "HIT-L1", "HIT-L1"]);
+    let mut ids = Vec::new();
+    for line in &mut lines {
+        ids.push(line["spans"][0]["request_id"].take());
+        for changing in ["timestamp", "duration_ms", "cache"] {
+            assert!(!line[changing].take().is_null(), "{line}");
+        }
+    }
+    assert!(lines[0] == lines[1] && lines[1] == lines[2], "{lines:#?}");
+    assert!(ids[0] != ids[1] && ids[1] != ids[2], "{ids:?}");
 }

@@ -82,12 +82,9 @@ async fn a_large_page_is_encoded_before_anybody_asks_for_it() {
     let small = site.get_with("/page", &accept).await;
     assert_eq!(small.header("content-encoding"), "br");
     assert_eq!(decoded(&small), plain.text());
-    // What was stored is what was measured.
+    // All encodings count.
     let more = site.store.stats().l1.bytes - bytes;
-    assert!(
-        (small.body.len() as u64..plain.body.len() as u64).contains(&more),
-        "{more}"
-    );
+    assert!(more >= small.body.len() as u64, "{more}");
 }
 
 #[tokio::test]

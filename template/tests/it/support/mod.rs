@@ -162,7 +162,14 @@ impl TestApp {
     pub async fn restart(self) -> Self {
         self.instance.stop().await;
         Self::start_in(self.home, self.settings, self.clock).await
-    }
+    } //~{% if frontend == "pages" %}
+
+    /// The same with other settings, written as environment variables.
+    pub async fn restart_with(self, overrides: &[(&str, &str)]) -> Self {
+        let settings = self.home.settings(overrides);
+        self.instance.stop().await;
+        Self::start_in(self.home, settings, self.clock).await
+    } //~{% endif %}
 
     /// Ends without closing anything and starts again on the same database and cache folder.
     pub async fn crash_and_restart(self) -> Self {
