@@ -208,8 +208,9 @@ impl Memory {
         self.residents.sync();
     }
 
-    /// Removes what fails `keep`, which looks at tags as they are in `generation`.
-    pub fn retain(&self, generation: u64, keep: &dyn Fn(&Header) -> bool) {
+    /// Removes what fails `keep`, which looks at tags as they are in `generation`, and is told in which they were last
+    /// looked at.
+    pub fn retain(&self, generation: u64, keep: &dyn Fn(&Header, u64) -> bool) {
         for shelf in self.all_shelves() {
             for resident in shelf.retain(generation, keep) {
                 let _writing = self.writing();
@@ -220,7 +221,7 @@ impl Memory {
     }
 
     pub fn clear(&self) {
-        self.retain(0, &|_| false);
+        self.retain(0, &|_, _| false);
     }
 
     fn writing(&self) -> MutexGuard<'_, ()> {
@@ -304,7 +305,7 @@ impl<V> Shelf<V> {
 trait AnyShelf: Any + Send + Sync {
     fn take(&self, place: u64, id: u64) -> bool;
     /// Removes what fails `keep`, and says what it was.
-    fn retain(&self, generation: u64, keep: &dyn Fn(&Header) -> bool) -> Vec<Resident>;
+    fn retain(&self, generation: u64, keep: &dyn Fn(&Header, u64) -> bool) -> Vec<Resident>;
     fn len(&self) -> u64;
 }
 
@@ -313,11 +314,11 @@ impl<V: Send + Sync + 'static> AnyShelf for Shelf<V> {
         self.take(place, id)
     }
 
-    fn retain(&self, generation: u64, keep: &dyn Fn(&Header) -> bool) -> Vec<Resident> {
+    fn retain(&self, generation: u64, keep: &dyn Fn(&Header, u64) -> bool) -> Vec<Resident> {
         let mut removed = Vec::new();
         self.entries.pin().retain(|&place, reference| {
             let entry = reference.entry.upgrade();
-            let entry = entry.filter(|entry| keep(&entry.header));
+            let entry = entry.filter(|entry| keep(&entry.header, entry.checked()));
             let stays = entry.is_some();
             if let Some(entry) = entry {
                 entry.set_checked(generation);

@@ -220,8 +220,8 @@ impl Store {
         let tiers = &self.0;
         let now = tiers.time.now();
         let generation = tiers.generations.current();
-        tiers.memory.retain(generation, &|header| {
-            header.is_valid(now, &tiers.generations)
+        tiers.memory.retain(generation, &|header, checked| {
+            header.is_valid(now, &tiers.generations) && checked >= tiers.generations.forgotten()
         });
         let is_swept = match &tiers.second {
             Some(second) => {

@@ -111,10 +111,10 @@ impl<V: Weigh> Cache<V> {
             return;
         }
         let generation = self.tiers.generations.current();
-        let header = entry.header.clone();
-        if !header.is_valid(self.tiers.time.now(), &self.tiers.generations) {
+        if !self.is_good(entry) {
             return;
         }
+        let header = entry.header.clone();
         let entry = Entry::new(&entry.key, header, entry.leaves_at, generation, value);
         self.store(&Arc::new(entry), None);
     }
@@ -138,7 +138,7 @@ impl<V: Weigh> Cache<V> {
         let found = found.and_then(|entry| {
             let source = if self.is_fresh(&entry) {
                 Source::L1
-            } else if self.is_stale(&entry) {
+            } else if self.is_good(&entry) {
                 self.tiers.counters.stale_served.increment(1);
                 Source::Stale
             } else {
@@ -163,7 +163,8 @@ impl<V: Weigh> Cache<V> {
         self.tiers.time.is_before(entry.fresh_until) && self.is_untouched(entry)
     }
 
-    fn is_stale(&self, entry: &Entry<V>) -> bool {
+    /// Whether it may be answered, fresh or stale.
+    fn is_good(&self, entry: &Entry<V>) -> bool {
         self.tiers.time.is_before(entry.leaves_at) && self.is_untouched(entry)
     }
 

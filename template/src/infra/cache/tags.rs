@@ -128,7 +128,8 @@ impl Generations {
 
     /// Whether a value whose loading began in `born` may be kept.
     pub fn may_keep(&self, born: u64, tags: &[TagId]) -> bool {
-        born >= self.forgotten() && !self.is_outdated(born, tags)
+        // Asked last, because it is raised first.
+        !self.is_outdated(born, tags) && born >= self.forgotten()
     }
 
     /// Forgets the invalidations up to generation `until`, because nothing that they outdate is stored any more.
