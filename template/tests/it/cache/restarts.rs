@@ -77,6 +77,8 @@ async fn through_restarts_and_crashes_only_valid_values_are_served_from_where_th
         let mut store = bench.open().await;
         let mut model = Model::default();
         for step in 0..150 {
+            // Shown if it fails.
+            println!("seed {seed}, step {step}, second {}", model.now);
             match random.u8(..40) {
                 0..26 => fetch(&store, &mut model, &mut random, step.to_string()).await,
                 26..32 => {
