@@ -20,5 +20,5 @@ pub use healthcheck::healthcheck;
 pub use middleware::around;
 pub use problem::{FieldError, Kind, Problem};
 pub use request_id::RequestId;
-pub use server::{Answer, Listeners, OperatorSettings, ServerSettings, serve};
+pub use server::{Answer, Client, Listeners, OperatorSettings, ServerSettings, serve};
 pub use visit::visit;

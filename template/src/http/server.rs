@@ -154,13 +154,20 @@ async fn bind(section: &str, address: SocketAddr) -> anyhow::Result<TcpListener>
     })
 }
 
+/// Who is at the other end of a connection.
+pub struct Client {
+    pub address: SocketAddr,
+    /// Written for the log, once.
+    pub ip: String,
+}
+
 /// What answers the requests of a listener.
 pub trait Answer: Clone + Send + 'static {
     type Body: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static;
 
     fn answer(
         &self,
-        client: SocketAddr,
+        client: &Arc<Client>,
         request: Request<Incoming>,
     ) -> impl Future<Output = Response<Self::Body>> + Send + use<Self>;
 }
@@ -171,7 +178,7 @@ impl Answer for Router {
 
     fn answer(
         &self,
-        _: SocketAddr,
+        _: &Arc<Client>,
         request: Request<Incoming>,
     ) -> impl Future<Output = Response> + Send + use<> {
         let answer = self.clone().oneshot(request);
@@ -286,8 +293,13 @@ fn serve_connection<S: Answer>(
     service: S,
     mut phase: watch::Receiver<Phase>,
 ) -> impl Future<Output = ()> + Send + 'static {
+    let ip = client.ip().to_string();
+    let caller = Arc::new(Client {
+        address: client,
+        ip,
+    });
     let service = service_fn(move |request| {
-        let answer = service.answer(client, request);
+        let answer = service.answer(&caller, request);
         async move { Ok::<_, Infallible>(answer.await.map(Pieces::of)) }
     });
     let mut protocol = protocol.clone();
