@@ -1,12 +1,11 @@
 //! What every request meets first: it gets a name, is answered at once if it asks for a page in memory, and is logged and
 //! counted.
 //!
-//! Everything else goes on to the routes and the layers around them. Both ways end in the same lines below, so that an
-//! answer looks the same whichever it took.
+//! Everything else goes on to the routes and the layers around them. Nobody can tell from an answer, its line in the log or
+//! the metrics which way it went; tests hold the two equal.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::Router;
 use axum::body::{Body, HttpBody};
@@ -22,7 +21,7 @@ use tracing::Instrument;
 use super::page_cache::{Asked, CacheStatus, PageCache, STATUS_HEADER};
 use super::request_id::RequestId;
 use super::security;
-use super::server::Answer;
+use super::server::{Answer, Client};
 use crate::domain::clock::Clock;
 use crate::telemetry::{InFlight, RequestRecord, RequestSeries};
 
@@ -36,22 +35,11 @@ struct Parts {
     clock: Clock,
 }
 
-/// What is known about a request when it arrives.
+/// A request that has just come.
 struct Arrival {
     at: Instant,
-    client: SocketAddr,
+    client: Arc<Client>,
     id: RequestId,
-    method: &'static str,
-}
-
-/// What the log tells about an answer besides what it shows itself.
-struct About<'a> {
-    uri: &'a Uri,
-    user_agent: Option<&'a HeaderValue>,
-    route: &'a str,
-    cache: &'a str,
-    answered_at: i64,
-    duration: Duration,
 }
 
 impl Answer for Front {
@@ -59,23 +47,25 @@ impl Answer for Front {
 
     fn answer(
         &self,
-        client: SocketAddr,
+        client: &Arc<Client>,
         request: Request<Incoming>,
     ) -> impl Future<Output = Response<Self::Body>> + Send + use<> {
-        let arrival = Arrival {
-            at: Instant::now(),
-            client,
-            id: RequestId::of(request.headers()),
-            method: label(request.method()),
-        };
-        let answer = match self.page(arrival, &request) {
-            Ok(page) => Ok(page),
-            // In a box, because it is large, and moved even when there is nothing to wait for.
-            Err(arrival) => Err(Box::pin(self.clone().route(arrival, request))),
+        let at = Instant::now();
+        let asked = Asked::of(request.method(), request.headers());
+        let id = RequestId::of(asked.request_id);
+        let page = self.page(at, client, &id, asked, request.uri());
+        let answer = if let Some(mut page) = page {
+            id.name(page.headers_mut());
+            Ok(page.map(Either::Left))
+        } else {
+            let client = Arc::clone(client);
+            let arrival = Arrival { at, client, id };
+            // In a box: it is large, and would be moved even if there were nothing to wait for.
+            Err(Box::pin(self.clone().route(arrival, request)))
         };
         async move {
             match answer {
-                Ok(page) => page.map(Either::Left),
+                Ok(page) => page,
                 Err(routes) => routes.await.map(Either::Right),
             }
         }
@@ -92,88 +82,81 @@ impl Front {
         }))
     }
 
-    /// The whole way of a page in memory. It never waits, so nothing on it is counted as being in flight.
-    fn page<B>(
+    /// The way of a page in memory. It never waits, so nothing on it is counted as being in flight.
+    fn page(
         &self,
-        arrival: Arrival,
-        request: &Request<B>,
-    ) -> Result<Response<Full<Bytes>>, Arrival> {
-        let Some(page) = self.0.pages.in_memory(request) else {
-            return Err(arrival);
-        };
-        let now = self.0.clock.now_micros();
-        let asked = Asked::at(now, request.method(), request.headers());
-        let Ok(mut response) = page.answer(asked, CacheStatus::HitL1, page.stored_at()) else {
-            return Err(arrival);
-        };
-        self.0.pages.encode_if_wanted(&page, asked);
-        let duration = arrival.at.elapsed();
-        page.count(arrival.method, response.status(), duration);
-        let user_agent = request.headers().get(USER_AGENT);
-        let about = About {
-            uri: request.uri(),
-            user_agent,
+        at: Instant,
+        client: &Client,
+        id: &RequestId,
+        asked: Asked<'_>,
+        uri: &Uri,
+    ) -> Option<Response<Full<Bytes>>> {
+        if !asked.is_plain() {
+            return None;
+        }
+        let Parts { pages, clock, .. } = &*self.0;
+        let page = pages.in_memory(asked, uri.path_and_query()?.as_str())?;
+        let now = clock.now_micros();
+        let answer = page.answer(asked, CacheStatus::HitL1, page.stored_at(), now);
+        let response = answer.ok()?;
+        pages.encode_if_wanted(&page, asked);
+        let (method, status, duration) = (label(asked.method), response.status(), at.elapsed());
+        page.count(method, status, duration);
+        RequestRecord {
+            at: now,
+            request_id: id.as_str(),
+            method,
             route: page.route(),
-            cache: CacheStatus::HitL1.as_str(),
-            answered_at: now,
+            path: uri.path(),
+            status: status.as_u16(),
             duration,
-        };
-        arrival.finish(&mut response, &about);
-        Ok(response)
+            bytes: response.body().size_hint().exact(),
+            cache: CacheStatus::HitL1.as_str(),
+            client: &client.ip,
+            user_agent: text(asked.user_agent),
+        }
+        .log();
+        Some(response)
     }
 
+    /// The way of everything else.
     async fn route(self, arrival: Arrival, mut request: Request<Incoming>) -> Response<Body> {
-        let uri = request.uri().clone();
+        let Arrival { at, client, id } = arrival;
+        let (method, uri) = (label(request.method()), request.uri().clone());
         let user_agent = request.headers().get(USER_AGENT).cloned();
-        request.extensions_mut().insert(ConnectInfo(arrival.client));
-        request.extensions_mut().insert(arrival.id.clone());
+        request.extensions_mut().insert(ConnectInfo(client.address));
+        request.extensions_mut().insert(id.clone());
         let in_flight = InFlight::enter();
-        let span = tracing::info_span!("request", request_id = arrival.id.as_str());
+        let span = tracing::info_span!("request", request_id = id.as_str());
         let answer = self.0.routes.clone().oneshot(request).instrument(span);
         let Ok(mut response) = answer.await;
         drop(in_flight);
         let route = response.extensions_mut().remove::<MatchedPath>();
         let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
-        if response.status() == StatusCode::NOT_MODIFIED {
-            // The router says 0, but it would have to be the length of the page that is not sent (RFC 9110, section 8.6).
+        let status = response.status();
+        if status == StatusCode::NOT_MODIFIED {
+            // The router says 0, but it would be the length of the page that is not sent (RFC 9110, section 8.6).
             response.headers_mut().remove(CONTENT_LENGTH);
         }
         security::protect(response.headers_mut(), route);
-        let duration = arrival.at.elapsed();
-        let status = response.status().as_u16();
-        RequestSeries::of(arrival.method, route, status).record(duration);
-        let cache = response.headers().get(STATUS_HEADER).cloned();
-        let about = About {
-            uri: &uri,
-            user_agent: user_agent.as_ref(),
-            route,
-            cache: text(cache.as_ref()),
-            answered_at: self.0.clock.now_micros(),
-            duration,
-        };
-        arrival.finish(&mut response, &about);
-        response
-    }
-}
-
-impl Arrival {
-    /// Logs the answer and names it.
-    fn finish<B: HttpBody>(self, response: &mut Response<B>, about: &About<'_>) {
+        let duration = at.elapsed();
+        RequestSeries::of(method, route, status.as_u16()).record(duration);
         RequestRecord {
-            at: about.answered_at,
-            request_id: self.id.as_str(),
-            method: self.method,
-            route: about.route,
-            path: about.uri.path(),
-            status: response.status().as_u16(),
-            duration: about.duration,
+            at: self.0.clock.now_micros(),
+            request_id: id.as_str(),
+            method,
+            route,
+            path: uri.path(),
+            status: status.as_u16(),
+            duration,
             bytes: response.body().size_hint().exact(),
-            cache: about.cache,
-            client: Some(self.client.ip()),
-            user_agent: text(about.user_agent),
+            cache: text(response.headers().get(STATUS_HEADER)),
+            client: &client.ip,
+            user_agent: text(user_agent.as_ref()),
         }
         .log();
-        self.id.name(response.headers_mut());
+        id.name(response.headers_mut());
+        response
     }
 }
 

@@ -22,5 +22,5 @@ pub use middleware::around;
 pub use operator::around_operator;
 pub use problem::{FieldError, Kind, Problem};
 pub use request_id::RequestId;
-pub use server::{Answer, Listeners, OperatorSettings, ServerSettings, serve};
+pub use server::{Answer, Client, Listeners, OperatorSettings, ServerSettings, serve};
 pub use visit::visit;

@@ -17,7 +17,7 @@ use tracing::Instrument;
 
 use super::middleware::around;
 use super::problem::{Kind, Presentation, Problem};
-use super::request_id::RequestId;
+use super::request_id::{self, RequestId};
 use crate::settings::{Secret, Settings};
 
 /// The only route that is open to everybody who reaches this listener.
@@ -84,7 +84,7 @@ fn is_same(token: &Secret, sent: &str) -> bool {
 /// Names the request; unless it only reads the metrics, also logs and counts it.
 async fn observe(route: Option<MatchedPath>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let id = RequestId::of(request.headers());
+    let id = RequestId::of(request.headers().get(request_id::HEADER));
     request.extensions_mut().insert(id.clone());
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let client = request

@@ -5,6 +5,7 @@
 //! what a client asks of caches on the way (`Cache-Control: no-cache`) is not heard, or every visitor could have every
 //! page made anew. A page in memory is answered by [`super::Front`] before the request gets here.
 
+mod asked;
 mod conditions;
 mod encoding;
 mod page;
@@ -17,18 +18,19 @@ use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::MatchedPath;
-use axum::http::header::{AUTHORIZATION, CONTENT_RANGE, COOKIE, RANGE};
+use axum::http::header::CONTENT_RANGE;
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue, Method, Request};
+use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use metrics::histogram;
 use tokio::sync::Semaphore;
 use tokio::task::JoinError;
 
+pub(super) use self::asked::Asked;
 pub use self::page::Page;
 pub use self::policy::CachePolicy;
 use self::stored::Refused;
-pub(super) use self::stored::{Asked, StoredPage};
+pub(super) use self::stored::StoredPage;
 use super::problem::{Kind, Problem};
 use crate::domain::clock::Clock;
 use crate::infra::cache::{Cache, Cached, Loaded, Source, Store};
@@ -131,27 +133,15 @@ impl PageCache {
                 .respond(request, cached, CacheStatus::Bypass, stored_at)
                 .await;
         }
-        self.encode_if_wanted(&cached, self.asked(request));
+        self.encode_if_wanted(&cached, Asked::of(&request.method, &request.headers));
         let status = cached.source().into();
         self.respond(request, cached, status, stored_at).await
     }
 
-    fn asked<'a>(&self, request: &'a Parts) -> Asked<'a> {
-        Asked::at(self.clock.now_micros(), &request.method, &request.headers)
-    }
-
-    /// The page in memory that answers `request` as it is.
-    pub(super) fn in_memory<B>(&self, request: &Request<B>) -> Option<Cached<StoredPage>> {
-        let headers = request.headers();
-        let is_plain = matches!(*request.method(), Method::GET | Method::HEAD)
-            && !headers.contains_key(AUTHORIZATION)
-            && !headers.contains_key(RANGE);
-        if !is_plain {
-            return None;
-        }
-        let address = request.uri().path_and_query()?.as_str();
+    /// The page in memory for a plain request to `address`.
+    pub(super) fn in_memory(&self, asked: Asked<'_>, address: &str) -> Option<Cached<StoredPage>> {
         let page = self.pages.get_fresh(address)?;
-        let may_have_it = page.is_cookie_blind() || !headers.contains_key(COOKIE);
+        let may_have_it = page.is_cookie_blind() || asked.cookie.is_none();
         may_have_it.then_some(page)
     }
 
@@ -187,12 +177,13 @@ impl PageCache {
         status: CacheStatus,
         stored_at: i64,
     ) -> Result<Response, Problem> {
-        let asked = self.asked(request);
-        let answer = match page.answer(asked, status, stored_at) {
+        let asked = Asked::of(&request.method, &request.headers);
+        let now = self.clock.now_micros();
+        let answer = match page.answer(asked, status, stored_at, now) {
             Err(Refused::Encoding) if page.may_be_encoded() => {
                 let page = self.encode(move || page.encoded()).await;
                 let page = page.map_err(|error| Problem::new(Kind::Internal).cause(error))?;
-                page.answer(asked, status, stored_at)
+                page.answer(asked, status, stored_at, now)
             }
             answer => answer,
         };

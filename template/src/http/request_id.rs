@@ -19,9 +19,9 @@ impl RequestId {
     }
 
     /// A good id that came in is kept; without one the request gets its own.
-    pub(super) fn of(headers: &HeaderMap) -> Self {
-        let sent = headers.get(HEADER).and_then(Self::from_client);
-        sent.unwrap_or_else(Self::generate)
+    pub(super) fn of(sent: Option<&HeaderValue>) -> Self {
+        let kept = sent.and_then(Self::from_client);
+        kept.unwrap_or_else(Self::generate)
     }
 
     /// Adds it to an answer. A finished page has the place for it in front of all others, where it is found quicker than
@@ -45,21 +45,24 @@ impl RequestId {
     /// The name of this process, random, and the number of the request. It is unique and no secret: who has seen one can
     /// guess the next.
     fn generate() -> Self {
-        static PROCESS: LazyLock<u64> =
-            LazyLock::new(|| RandomState::new().build_hasher().finish());
+        static PROCESS: LazyLock<[u8; 16]> =
+            LazyLock::new(|| hexadecimal(RandomState::new().build_hasher().finish()));
         static REQUESTS: AtomicU64 = AtomicU64::new(0);
         let mut id = [0; 32];
-        push_hex(&mut id[..16], *PROCESS);
-        push_hex(&mut id[16..], REQUESTS.fetch_add(1, Ordering::Relaxed));
+        let (process, request) = id.split_at_mut(16);
+        process.copy_from_slice(&*PROCESS);
+        request.copy_from_slice(&hexadecimal(REQUESTS.fetch_add(1, Ordering::Relaxed)));
         Self(HeaderValue::from_bytes(&id).unwrap_or_else(|_| HeaderValue::from_static("none")))
     }
 }
 
-fn push_hex(digits: &mut [u8], mut number: u64) {
-    for digit in digits.iter_mut().rev() {
-        *digit = b"0123456789abcdef"[usize::try_from(number & 15).unwrap_or_default()];
-        number >>= 4;
+fn hexadecimal(number: u64) -> [u8; 16] {
+    let mut digits = [0; 16];
+    for (place, digit) in digits.iter_mut().rev().enumerate() {
+        let value = (number >> (4 * place)) & 15;
+        *digit = b"0123456789abcdef"[value as usize];
     }
+    digits
 }
 
 #[cfg(test)]
@@ -79,7 +82,7 @@ mod tests {
 
     #[test]
     fn every_request_without_an_id_gets_another() {
-        let ids: Vec<_> = (0..100).map(|_| RequestId::of(&HeaderMap::new())).collect();
+        let ids: Vec<_> = (0..100).map(|_| RequestId::of(None)).collect();
         for (n, id) in ids.iter().enumerate() {
             let id = id.as_str();
             assert!(
@@ -92,8 +95,6 @@ mod tests {
 
     #[test]
     fn numbers_are_written_in_hexadecimal() {
-        let mut digits = [0; 16];
-        push_hex(&mut digits, 0x0123_4567_89ab_cdef);
-        assert_eq!(&digits, b"0123456789abcdef");
+        assert_eq!(&hexadecimal(0x0123_4567_89ab_cdef), b"0123456789abcdef");
     }
 }

@@ -155,13 +155,20 @@ async fn bind(section: &str, address: SocketAddr) -> anyhow::Result<TcpListener>
     })
 }
 
+/// Who is at the other end of a connection.
+pub struct Client {
+    pub address: SocketAddr,
+    /// Written for the log, once.
+    pub ip: String,
+}
+
 /// What answers the requests of a listener.
 pub trait Answer: Clone + Send + 'static {
     type Body: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static;
 
     fn answer(
         &self,
-        client: SocketAddr,
+        client: &Arc<Client>,
         request: Request<Incoming>,
     ) -> impl Future<Output = Response<Self::Body>> + Send + use<Self>;
 }
@@ -172,10 +179,10 @@ impl Answer for Router {
 
     fn answer(
         &self,
-        client: SocketAddr,
+        client: &Arc<Client>,
         mut request: Request<Incoming>,
     ) -> impl Future<Output = Response> + Send + use<> {
-        request.extensions_mut().insert(ConnectInfo(client));
+        request.extensions_mut().insert(ConnectInfo(client.address));
         let answer = self.clone().oneshot(request);
         async move {
             let Ok(response) = answer.await;
@@ -288,8 +295,13 @@ fn serve_connection<S: Answer>(
     service: S,
     mut phase: watch::Receiver<Phase>,
 ) -> impl Future<Output = ()> + Send + 'static {
+    let ip = client.ip().to_string();
+    let caller = Arc::new(Client {
+        address: client,
+        ip,
+    });
     let service = service_fn(move |request| {
-        let answer = service.answer(client, request);
+        let answer = service.answer(&caller, request);
         async move { Ok::<_, Infallible>(answer.await.map(Pieces::of)) }
     });
     let mut protocol = protocol.clone();

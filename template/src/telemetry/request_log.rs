@@ -5,10 +5,10 @@
 
 use std::cell::RefCell;
 use std::io::Write;
-use std::net::IpAddr;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use chrono::DateTime;
 use tracing::Level;
 
 use super::LogFormat;
@@ -23,7 +23,7 @@ const LONGEST: usize = 1024;
 static LOG: OnceLock<RequestLog> = OnceLock::new();
 
 thread_local! {
-    static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static LINE: RefCell<Line> = const { RefCell::new(Line::new()) };
 }
 
 /// Where the lines go, and what they look like.
@@ -62,7 +62,7 @@ pub struct RequestRecord<'a> {
     pub bytes: Option<u64>,
     /// Where a page came from; empty for anything else.
     pub cache: &'a str,
-    pub client: Option<IpAddr>,
+    pub client: &'a str,
     pub user_agent: &'a str,
 }
 
@@ -71,233 +71,197 @@ impl RequestRecord<'_> {
     pub fn log(&self) {
         let Some(log) = LOG.get() else { return };
         LINE.with_borrow_mut(|line| {
-            line.clear();
+            line.text.clear();
             match log.format {
                 LogFormat::Json => self.json(line),
                 LogFormat::Text => self.text(line, log.colours),
             }
-            log.writer.push(line);
+            log.writer.push(&line.text);
         });
     }
 
-    fn json(&self, line: &mut Vec<u8>) {
-        push(line, "{\"timestamp\":\"");
-        push_time(line, self.at);
-        push(
-            line,
-            "\",\"level\":\"INFO\",\"message\":\"request\",\"method\":\"",
-        );
-        push(line, self.method);
-        push(line, "\",\"route\":\"");
-        push_json(line, self.route);
-        push(line, "\",\"path\":\"");
-        push_json(line, self.path);
-        push(line, "\",\"status\":");
-        push_number(line, self.status.into());
-        push(line, ",\"duration_ms\":");
-        push_millis(line, self.duration);
+    fn json(&self, line: &mut Line) {
+        line.add("{\"timestamp\":\"");
+        line.add_time(self.at);
+        line.add("\",\"level\":\"INFO\",\"message\":\"request\",\"method\":\"");
+        line.add(self.method);
+        line.add("\",\"route\":\"");
+        line.add_json(self.route);
+        line.add("\",\"path\":\"");
+        line.add_json(self.path);
+        line.add("\",\"status\":");
+        line.add_number(self.status.into());
+        line.add(",\"duration_ms\":");
+        line.add_millis(self.duration);
         if let Some(bytes) = self.bytes {
-            push(line, ",\"bytes\":");
-            push_number(line, bytes);
+            line.add(",\"bytes\":");
+            line.add_number(bytes);
         }
-        push(line, ",\"cache\":\"");
-        push_json(line, self.cache);
-        if let Some(client) = self.client {
-            push(line, "\",\"client\":\"");
-            push_client(line, client);
-        }
-        push(line, "\",\"user_agent\":\"");
-        push_json(line, self.user_agent);
-        push(line, "\",\"target\":\"");
-        push(line, TARGET);
-        push(line, "\",\"spans\":[{\"request_id\":\"");
-        push_json(line, self.request_id);
-        push(line, "\",\"name\":\"request\"}]}\n");
+        line.add(",\"cache\":\"");
+        line.add_json(self.cache);
+        line.add("\",\"client\":\"");
+        line.add_json(self.client);
+        line.add("\",\"user_agent\":\"");
+        line.add_json(self.user_agent);
+        line.add("\",\"target\":\"request\",\"spans\":[{\"request_id\":\"");
+        line.add_json(self.request_id);
+        line.add("\",\"name\":\"request\"}]}\n");
     }
 
-    fn text(&self, line: &mut Vec<u8>, colours: bool) {
+    fn text(&self, line: &mut Line, colours: bool) {
         let [dim, green, bold, plain] = if colours {
             ["\x1b[2m", "\x1b[32m", "\x1b[1m", "\x1b[0m"]
         } else {
             [""; 4]
         };
-        push(line, dim);
-        push_time(line, self.at);
-        for part in [
-            plain, " ", green, " INFO", plain, " ", bold, "request", plain,
-        ] {
-            push(line, part);
+        line.add(dim);
+        line.add_time(self.at);
+        for part in [plain, " ", green, " INFO", plain, " ", bold, "request"] {
+            line.add(part);
         }
-        push(line, "{request_id=\"");
-        push_text(line, self.request_id);
-        for part in ["\"}: ", dim, TARGET, ":", plain, " request method=\""] {
-            push(line, part);
+        line.add("{");
+        line.add(plain);
+        line.add("request_id=\"");
+        line.add_quoted(self.request_id);
+        for part in ["\"", bold, "}", plain, ": ", dim, TARGET, ":", plain] {
+            line.add(part);
         }
-        push(line, self.method);
-        push(line, "\" route=\"");
-        push_text(line, self.route);
-        push(line, "\" path=\"");
-        push_text(line, self.path);
-        push(line, "\" status=");
-        push_number(line, self.status.into());
-        push(line, " duration_ms=");
-        push_millis(line, self.duration);
+        line.add(" request method=\"");
+        line.add(self.method);
+        line.add("\" route=\"");
+        line.add_quoted(self.route);
+        line.add("\" path=\"");
+        line.add_quoted(self.path);
+        line.add("\" status=");
+        line.add_number(self.status.into());
+        line.add(" duration_ms=");
+        line.add_millis(self.duration);
         if let Some(bytes) = self.bytes {
-            push(line, " bytes=");
-            push_number(line, bytes);
+            line.add(" bytes=");
+            line.add_number(bytes);
         }
-        push(line, " cache=\"");
-        push_text(line, self.cache);
-        if let Some(client) = self.client {
-            push(line, "\" client=\"");
-            push_client(line, client);
-        }
-        push(line, "\" user_agent=\"");
-        push_text(line, self.user_agent);
-        push(line, "\"\n");
+        line.add(" cache=\"");
+        line.add_quoted(self.cache);
+        line.add("\" client=\"");
+        line.add_quoted(self.client);
+        line.add("\" user_agent=\"");
+        line.add_quoted(self.user_agent);
+        line.add("\"\n");
     }
 }
 
-fn push(line: &mut Vec<u8>, text: &str) {
-    line.extend_from_slice(text.as_bytes());
+/// A line in the making, and the second in which the last one was made.
+struct Line {
+    text: Vec<u8>,
+    second: i64,
+    /// `2026-01-02T03:04:05.`
+    date: String,
 }
 
-/// Text for a JSON string: whatever is not plain ASCII is escaped, so that it cannot end the string, start a line or
-/// move the cursor of a terminal.
-fn push_json(line: &mut Vec<u8>, text: &str) {
-    push_escaped(line, text, |line, c| match c {
-        '"' => push(line, "\\\""),
-        '\\' => push(line, "\\\\"),
-        c => {
-            for unit in c.encode_utf16(&mut [0; 2]) {
-                // Writing to memory does not fail.
-                let _ = write!(line, "\\u{unit:04x}");
+impl Line {
+    const fn new() -> Self {
+        Self {
+            text: Vec::new(),
+            second: i64::MIN,
+            date: String::new(),
+        }
+    }
+
+    fn add(&mut self, text: &str) {
+        self.text.extend_from_slice(text.as_bytes());
+    }
+
+    /// RFC 3339 in UTC, of microseconds since the Unix epoch.
+    fn add_time(&mut self, micros: i64) {
+        let second = micros.div_euclid(1_000_000);
+        if second != self.second {
+            let date = DateTime::from_timestamp(second, 0).unwrap_or_default();
+            self.date = date.format("%Y-%m-%dT%H:%M:%S.").to_string();
+            self.second = second;
+        }
+        self.text.extend_from_slice(self.date.as_bytes());
+        self.add_millionths(micros.rem_euclid(1_000_000).unsigned_abs());
+        self.add("Z");
+    }
+
+    fn add_number(&mut self, number: u64) {
+        let mut digits = itoa::Buffer::new();
+        self.text
+            .extend_from_slice(digits.format(number).as_bytes());
+    }
+
+    /// Six digits.
+    fn add_millionths(&mut self, number: u64) {
+        let mut digits = itoa::Buffer::new();
+        let digits = digits.format(1_000_000 + number);
+        self.text.extend_from_slice(&digits.as_bytes()[1..]);
+    }
+
+    /// Milliseconds, to the nanosecond.
+    fn add_millis(&mut self, duration: Duration) {
+        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        self.add_number(nanos / 1_000_000);
+        self.add(".");
+        self.add_millionths(nanos % 1_000_000);
+    }
+
+    /// Text for a JSON string: whatever is not plain ASCII is escaped, so that it cannot end the string, start a line or
+    /// move the cursor of a terminal.
+    fn add_json(&mut self, text: &str) {
+        self.add_escaped(text, |line, c| match c {
+            '"' => line.extend_from_slice(b"\\\""),
+            '\\' => line.extend_from_slice(b"\\\\"),
+            c => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    // Writing to memory does not fail.
+                    let _ = write!(line, "\\u{unit:04x}");
+                }
+            }
+        });
+    }
+
+    /// The same for text in quotes, escaped as Rust escapes it.
+    fn add_quoted(&mut self, text: &str) {
+        self.add_escaped(text, |line, c| {
+            let _ = write!(line, "{}", c.escape_default());
+        });
+    }
+
+    fn add_escaped(&mut self, text: &str, escape: impl Fn(&mut Vec<u8>, char)) {
+        if text.len() <= LONGEST && text.bytes().all(is_harmless) {
+            self.add(text);
+            return;
+        }
+        let cut = text.floor_char_boundary(LONGEST);
+        for c in text[..cut].chars() {
+            match u8::try_from(c) {
+                Ok(byte) if is_harmless(byte) => self.text.push(byte),
+                _ => escape(&mut self.text, c),
             }
         }
-    });
-}
-
-/// The same for text in quotes, escaped as Rust escapes it.
-fn push_text(line: &mut Vec<u8>, text: &str) {
-    push_escaped(line, text, |line, c| {
-        let _ = write!(line, "{}", c.escape_default());
-    });
-}
-
-fn push_escaped(line: &mut Vec<u8>, text: &str, escape: impl Fn(&mut Vec<u8>, char)) {
-    let harmless = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
-    // Looks at every byte, which is quicker than stopping at the first that is not harmless.
-    let is_harmless = text.bytes().fold(true, |all, byte| all & harmless(byte));
-    if text.len() <= LONGEST && is_harmless {
-        push(line, text);
-        return;
-    }
-    let cut = text.floor_char_boundary(LONGEST);
-    for c in text[..cut].chars() {
-        match u8::try_from(c) {
-            Ok(byte) if harmless(byte) => line.push(byte),
-            _ => escape(line, c),
+        if cut < text.len() {
+            self.add("...");
         }
     }
-    if cut < text.len() {
-        push(line, "...");
-    }
 }
 
-fn push_client(line: &mut Vec<u8>, client: IpAddr) {
-    let _ = match client {
-        IpAddr::V4(client) => {
-            let [a, b, c, d] = client.octets();
-            for (octet, end) in [(a, "."), (b, "."), (c, "."), (d, "")] {
-                push_number(line, octet.into());
-                push(line, end);
-            }
-            Ok(())
+fn is_harmless(byte: u8) -> bool {
+    const HARMLESS: [bool; 256] = {
+        let mut harmless = [false; 256];
+        let mut byte = b' ';
+        while byte <= b'~' {
+            harmless[byte as usize] = byte != b'"' && byte != b'\\';
+            byte += 1;
         }
-        IpAddr::V6(client) => write!(line, "{client}"),
+        harmless
     };
-}
-
-fn push_number(line: &mut Vec<u8>, mut number: u64) {
-    let mut digits = [0; 20];
-    let mut start = digits.len();
-    loop {
-        start -= 1;
-        digits[start] = digit(number);
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    line.extend_from_slice(&digits[start..]);
-}
-
-/// The last `N` digits of a number.
-fn push_digits<const N: usize>(line: &mut Vec<u8>, mut number: u64) {
-    let mut digits = [b'0'; N];
-    for place in digits.iter_mut().rev() {
-        *place = digit(number);
-        number /= 10;
-    }
-    line.extend_from_slice(&digits);
-}
-
-fn digit(number: u64) -> u8 {
-    b"0123456789"[usize::try_from(number % 10).unwrap_or_default()]
-}
-
-/// Milliseconds, to the nanosecond.
-fn push_millis(line: &mut Vec<u8>, duration: Duration) {
-    let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-    push_number(line, nanos / 1_000_000);
-    line.push(b'.');
-    push_digits::<6>(line, nanos % 1_000_000);
-}
-
-/// RFC 3339 in UTC, to the microsecond.
-fn push_time(line: &mut Vec<u8>, micros: i64) {
-    let (second, micros) = (
-        micros.div_euclid(1_000_000),
-        micros.rem_euclid(1_000_000).unsigned_abs(),
-    );
-    let of_day = second.rem_euclid(86_400).unsigned_abs();
-    let (year, month, day) = civil_date(second.div_euclid(86_400));
-    push_digits::<4>(line, year);
-    line.push(b'-');
-    push_digits::<2>(line, month);
-    line.push(b'-');
-    push_digits::<2>(line, day);
-    line.push(b'T');
-    push_digits::<2>(line, of_day / 3600);
-    line.push(b':');
-    push_digits::<2>(line, of_day / 60 % 60);
-    line.push(b':');
-    push_digits::<2>(line, of_day % 60);
-    line.push(b'.');
-    push_digits::<6>(line, micros);
-    line.push(b'Z');
-}
-
-/// Year, month and day of a day since 1970. chrono takes ten times as long.
-///
-/// <https://howardhinnant.github.io/date_algorithms.html#civil_from_days>
-fn civil_date(day: i64) -> (u64, u64, u64) {
-    let day = (day + 719_468).unsigned_abs();
-    let (era, of_era) = (day / 146_097, day % 146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    (year, month, day)
+    HARMLESS[usize::from(byte)]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    use chrono::DateTime;
     use serde_json::{Value, json};
 
     const RECORD: RequestRecord<'static> = RequestRecord {
@@ -310,22 +274,22 @@ mod tests {
         duration: Duration::from_nanos(1_000_230),
         bytes: Some(4096),
         cache: "HIT-L1",
-        client: Some(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)),
+        client: "127.0.0.1",
         user_agent: "test/1",
     };
 
     fn json(record: RequestRecord<'_>) -> (String, Value) {
-        let mut line = Vec::new();
+        let mut line = Line::new();
         record.json(&mut line);
-        let text = String::from_utf8(line).unwrap();
+        let text = String::from_utf8(line.text).unwrap();
         let value = serde_json::from_str(&text).unwrap();
         (text, value)
     }
 
     fn text(record: RequestRecord<'_>) -> String {
-        let mut line = Vec::new();
+        let mut line = Line::new();
         record.text(&mut line, false);
-        String::from_utf8(line).unwrap()
+        String::from_utf8(line.text).unwrap()
     }
 
     #[test]
@@ -343,11 +307,10 @@ mod tests {
         );
         let bare = RequestRecord {
             bytes: None,
-            client: None,
             ..RECORD
         };
         let (_, value) = json(bare);
-        assert!(value.get("bytes").is_none() && value.get("client").is_none());
+        assert!(value.get("bytes").is_none());
     }
 
     #[test]
@@ -423,24 +386,28 @@ mod tests {
             253_402_300_799,
         ] {
             let at = DateTime::from_timestamp(second, 123_456_000).unwrap();
-            let mut line = Vec::new();
-            push_time(&mut line, at.timestamp_micros());
+            let mut line = Line::new();
+            line.add_time(at.timestamp_micros());
             let expected = at.to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
-            assert_eq!(String::from_utf8(line).unwrap(), expected);
+            assert_eq!(String::from_utf8(line.text).unwrap(), expected);
         }
     }
 
     #[test]
     fn numbers_have_all_their_digits() {
         for number in [0, 9, 10, 4096, u64::MAX] {
-            let mut line = Vec::new();
-            push_number(&mut line, number);
-            assert_eq!(String::from_utf8(line).unwrap(), number.to_string());
+            let mut line = Line::new();
+            line.add_number(number);
+            assert_eq!(String::from_utf8(line.text).unwrap(), number.to_string());
         }
-        for client in ["10.0.200.1", "255.255.255.255", "2001:db8::1"] {
-            let mut line = Vec::new();
-            push_client(&mut line, client.parse().unwrap());
-            assert_eq!(String::from_utf8(line).unwrap(), client);
+        for (nanos, millis) in [
+            (0, "0.000000"),
+            (999, "0.000999"),
+            (12_003_000_004, "12003.000004"),
+        ] {
+            let mut line = Line::new();
+            line.add_millis(Duration::from_nanos(nanos));
+            assert_eq!(String::from_utf8(line.text).unwrap(), millis);
         }
     }
 }

@@ -102,7 +102,7 @@ pub(super) struct Accepted {
 
 impl Accepted {
     /// A client that says nothing takes anything, and gets what every client can read.
-    const SILENT: Self = Self {
+    pub const SILENT: Self = Self {
         codings: [0; Coding::ALL.len()],
         identity: 1000,
     };
@@ -151,6 +151,12 @@ impl Accepted {
             }
         }
         best.1
+    }
+
+    /// Whether the client would rather have an encoding, if there were one.
+    pub fn prefers_encoding(self) -> bool {
+        let likes = |weight: &u16| *weight > 0 && *weight >= self.identity;
+        self.codings.iter().any(likes)
     }
 
     pub fn takes_identity(self) -> bool {

@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use axum::http::header::{
     ACCEPT_RANGES, AGE, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
-    CONTENT_TYPE, ETAG, IF_NONE_MATCH, LAST_MODIFIED, VARY,
+    CONTENT_TYPE, ETAG, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, VARY,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use bytes::Bytes;
 use http_body_util::Full;
 use serde::{Deserialize, Serialize};
 
+use super::asked::Asked;
 use super::conditions::{self, Part};
-use super::encoding::{self, Accepted, Coding, Form};
+use super::encoding::{self, Coding, Form};
 use super::page::Page;
 use super::policy::CachePolicy;
 use super::{CacheStatus, STATUS_HEADER};
@@ -70,27 +71,6 @@ struct Finished {
     tags: [HeaderValue; Form::COUNT],
     /// Of nearly all answers: `GET` with the page's own status.
     series: RequestSeries,
-}
-
-/// A request for a page.
-#[derive(Clone, Copy)]
-pub(in crate::http) struct Asked<'a> {
-    method: &'a Method,
-    headers: &'a HeaderMap,
-    accepted: Accepted,
-    /// When, in microseconds since the Unix epoch.
-    pub at: i64,
-}
-
-impl<'a> Asked<'a> {
-    pub fn at(now: i64, method: &'a Method, headers: &'a HeaderMap) -> Self {
-        Self {
-            method,
-            headers,
-            accepted: Accepted::of(headers),
-            at: now,
-        }
-    }
 }
 
 /// Why a page is not sent although it is there.
@@ -177,12 +157,13 @@ impl StoredPage {
         }
     }
 
-    /// What `asked` gets of this page, which was stored at `stored_at`, in microseconds since the Unix epoch.
+    /// What `asked` gets of this page `now`. Times are in microseconds since the Unix epoch.
     pub fn answer(
         &self,
         asked: Asked<'_>,
         cache: CacheStatus,
         stored_at: i64,
+        now: i64,
     ) -> Result<Response<Full<Bytes>>, Refused> {
         let form = asked.accepted.best(|coding| self.body_in(coding).is_some());
         let form = form.ok_or(Refused::Encoding)?;
@@ -191,18 +172,24 @@ impl StoredPage {
         if cache != CacheStatus::HitL1 {
             headers.insert(STATUS_HEADER, HeaderValue::from_static(cache.as_str()));
         }
-        let age = asked.at.saturating_sub(stored_at).max(0) / 1_000_000;
+        let age = now.saturating_sub(stored_at).max(0) / 1_000_000;
         if cache != CacheStatus::Bypass {
             headers.insert(AGE, seconds_value(age));
         }
         if self.status == StatusCode::OK {
             let selected = form.place();
-            if let Some(known) = self.known_to(asked.headers, selected, stored_at) {
+            if asked.has_conditions
+                && let Some(known) = self.known_to(asked.headers, selected, stored_at)
+            {
                 headers.insert(ETAG, finished.tags[known].clone());
                 return Ok(not_modified(headers));
             }
-            if asked.method == Method::GET && asked.accepted.takes_identity() {
-                match conditions::part(asked.headers, &self.tags[0], self.body.len()) {
+            if let Some(range) = asked.range
+                && asked.method == Method::GET
+                && asked.accepted.takes_identity()
+            {
+                let condition = asked.headers.get(IF_RANGE);
+                match conditions::part(range, condition, &self.tags[0], self.body.len()) {
                     Part::Whole => {}
                     Part::Of(range) => return Ok(self.partial(headers, range)),
                     Part::None => return Err(Refused::Range(self.body.len())),
@@ -310,7 +297,7 @@ impl StoredPage {
     pub fn wants_encoding_for(&self, asked: Asked<'_>) -> bool {
         self.may_be_encoded
             && !self.is_encoding.load(Ordering::Relaxed)
-            && matches!(asked.accepted.best(|_| true), Some(Form::Encoded(_)))
+            && asked.accepted.prefers_encoding()
             && self.begin_encoding()
     }
 

@@ -1,0 +1,57 @@
+//! What a request says, as far as it matters for pages.
+
+use axum::http::{HeaderMap, HeaderValue, Method};
+
+use super::encoding::Accepted;
+
+/// Read in one pass over the headers: to look each of these up would take as long as the rest of the way of a page in
+/// memory.
+#[derive(Clone, Copy)]
+pub(in crate::http) struct Asked<'a> {
+    pub method: &'a Method,
+    pub headers: &'a HeaderMap,
+    pub authorization: Option<&'a HeaderValue>,
+    pub cookie: Option<&'a HeaderValue>,
+    pub range: Option<&'a HeaderValue>,
+    pub request_id: Option<&'a HeaderValue>,
+    pub user_agent: Option<&'a HeaderValue>,
+    /// Whether there is an `If-None-Match` or `If-Modified-Since`.
+    pub has_conditions: bool,
+    pub(super) accepted: Accepted,
+}
+
+impl<'a> Asked<'a> {
+    pub fn of(method: &'a Method, headers: &'a HeaderMap) -> Self {
+        let mut asked = Self {
+            method,
+            headers,
+            authorization: None,
+            cookie: None,
+            range: None,
+            request_id: None,
+            user_agent: None,
+            has_conditions: false,
+            accepted: Accepted::SILENT,
+        };
+        for (name, value) in headers {
+            match name.as_str() {
+                "accept-encoding" => asked.accepted = Accepted::of(headers),
+                "authorization" => asked.authorization = Some(value),
+                "cookie" => asked.cookie = Some(value),
+                "if-modified-since" | "if-none-match" => asked.has_conditions = true,
+                "range" => asked.range = Some(value),
+                "user-agent" => asked.user_agent = Some(value),
+                "x-request-id" => asked.request_id = Some(value),
+                _ => {}
+            }
+        }
+        asked
+    }
+
+    /// Whether a page that everybody may see is the answer, as it stands in memory.
+    pub fn is_plain(&self) -> bool {
+        matches!(*self.method, Method::GET | Method::HEAD)
+            && self.authorization.is_none()
+            && self.range.is_none()
+    }
+}
