@@ -154,14 +154,16 @@ impl<'a> MakeWriter<'a> for LogWriter {
 mod tests {
     use super::*;
 
-    /// Writes only when it may.
+    /// Says that it has something to write, and writes when it may.
     struct Slow {
+        has_lines: mpsc::Sender<()>,
         may: Receiver<()>,
         written: Arc<Mutex<Vec<u8>>>,
     }
 
     impl Write for Slow {
         fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+            let _ = self.has_lines.send(());
             let _ = self.may.recv();
             self.written.lock().unwrap().extend_from_slice(lines);
             Ok(lines.len())
@@ -172,45 +174,68 @@ mod tests {
         }
     }
 
-    fn slow() -> (LogWriter, LogGuard, mpsc::Sender<()>, Arc<Mutex<Vec<u8>>>) {
-        let (allow, may) = mpsc::channel();
-        let written = Arc::new(Mutex::new(Vec::new()));
-        let to = Slow {
-            may,
-            written: Arc::clone(&written),
-        };
-        let (writer, guard) = LogWriter::start(to).unwrap();
-        (writer, guard, allow, written)
+    struct Held {
+        writer: LogWriter,
+        guard: LogGuard,
+        has_lines: Receiver<()>,
+        may: mpsc::Sender<()>,
+        written: Arc<Mutex<Vec<u8>>>,
+    }
+
+    impl Held {
+        fn new() -> Self {
+            let (has, has_lines) = mpsc::channel();
+            let (may, allowed) = mpsc::channel();
+            let written = Arc::new(Mutex::new(Vec::new()));
+            let to = Slow {
+                has_lines: has,
+                may: allowed,
+                written: Arc::clone(&written),
+            };
+            let (writer, guard) = LogWriter::start(to).unwrap();
+            Self {
+                writer,
+                guard,
+                has_lines,
+                may,
+                written,
+            }
+        }
+
+        /// Nobody holds it back any more: what came out in the end.
+        fn end(self) -> Vec<u8> {
+            drop(self.may);
+            drop(self.guard);
+            mem::take(&mut *self.written.lock().unwrap())
+        }
     }
 
     #[test]
     fn every_line_is_written_in_order_before_the_end() {
-        let (writer, guard, allow, written) = slow();
+        let held = Held::new();
         let mut expected = Vec::new();
         for n in 0..1000 {
             let line = format!("line {n}\n");
-            writer.push(line.as_bytes());
+            held.writer.push(line.as_bytes());
             expected.extend_from_slice(line.as_bytes());
         }
-        // Nobody holds it back any more.
-        drop(allow);
-        drop(guard);
-        assert_eq!(*written.lock().unwrap(), expected);
+        assert_eq!(held.end(), expected);
     }
 
     #[test]
     fn a_writer_that_is_stuck_costs_lines_and_not_memory() {
-        let (writer, guard, allow, written) = slow();
+        let held = Held::new();
         let line = vec![b'x'; 1024];
-        for _ in 0..3 * MOST / line.len() {
-            writer.push(&line);
+        held.writer.push(&line);
+        // From here on the thread takes nothing more.
+        held.has_lines.recv().unwrap();
+        for _ in 0..2 * MOST / line.len() {
+            held.writer.push(&line);
         }
-        let waiting = writer.lock();
-        assert!(waiting.lines.len() <= MOST && waiting.dropped > 0);
+        let waiting = held.writer.lock();
+        assert_eq!(waiting.lines.len(), MOST);
+        assert_eq!(waiting.dropped, (MOST / line.len()) as u64);
         drop(waiting);
-        drop(allow);
-        drop(guard);
-        let written = written.lock().unwrap().len();
-        assert!((MOST..=2 * MOST).contains(&written) && written.is_multiple_of(line.len()));
+        assert_eq!(held.end().len(), MOST + line.len());
     }
 }
