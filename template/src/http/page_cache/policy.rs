@@ -124,6 +124,10 @@ impl CachePolicy {
     /// The headers that decide which page of an address is sent.
     pub(super) fn vary(&self) -> String {
         let mut vary = "accept-encoding".to_owned();
+        // Who shows one gets a page of his own, of which caches on the way know nothing.
+        if !self.ignores_cookies && !self.varies_on(&COOKIE) {
+            vary.push_str(", cookie");
+        }
         for header in self.varies_on {
             vary.push_str(", ");
             vary.push_str(header);
@@ -229,6 +233,11 @@ mod tests {
     fn a_page_for_some_is_not_for_proxies() {
         assert_eq!(PLAIN.cache_control_for_clients(), REVALIDATE);
         assert!(BY_COOKIE.cache_control_for_clients().starts_with("private"));
-        assert_eq!(BY_LANGUAGE.vary(), "accept-encoding, accept-language");
+        assert_eq!(BLIND.vary(), "accept-encoding");
+        assert_eq!(BY_COOKIE.vary(), "accept-encoding, cookie");
+        assert_eq!(
+            BY_LANGUAGE.vary(),
+            "accept-encoding, cookie, accept-language"
+        );
     }
 }
