@@ -21,6 +21,7 @@ use crate::infra::cache::LoadFailed;
 pub enum Kind {
     Malformed,
     Unauthenticated,
+    CrossSite,
     NotFound,
     MethodNotAllowed,
     NotAcceptable,
@@ -37,9 +38,10 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::Malformed,
         Self::Unauthenticated,
+        Self::CrossSite,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::NotAcceptable,
@@ -60,6 +62,7 @@ impl Kind {
         match self {
             Self::Malformed => "malformed",
             Self::Unauthenticated => "unauthenticated",
+            Self::CrossSite => "csrf",
             Self::NotFound => "not-found",
             Self::MethodNotAllowed => "method-not-allowed",
             Self::NotAcceptable => "not-acceptable",
@@ -80,6 +83,7 @@ impl Kind {
         match self {
             Self::Malformed => StatusCode::BAD_REQUEST,
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::CrossSite => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
@@ -100,6 +104,7 @@ impl Kind {
         match self {
             Self::Malformed => "The request cannot be read",
             Self::Unauthenticated => "Authentication is required",
+            Self::CrossSite => "Sent from another site",
             Self::NotFound => "Not found",
             Self::MethodNotAllowed => "Method not allowed",
             Self::NotAcceptable => "No acceptable form",

@@ -79,6 +79,15 @@ impl ArticleService {
             .ok_or(ArticleError::NotFound)
     }
 
+    /// The article at `slug` for a writer: a draft is found too, and its version is the stored one.
+    ///
+    /// # Errors
+    /// [`ArticleError::NotFound`], or the store's.
+    pub async fn get_for_writing(&self, slug: &Slug) -> Result<Article, ArticleError> {
+        let found = self.repository.find_by_slug(slug).await?;
+        self.get(found.ok_or(ArticleError::NotFound)?.id).await
+    }
+
     /// # Errors
     /// [`ArticleError::SlugTaken`], [`ArticleError::NoSlug`], or the store's.
     pub async fn create(&self, content: ArticleContent) -> Result<Article, ArticleError> {

@@ -2,13 +2,18 @@
 
 pub mod articles;
 mod assets;
+mod flash;
+mod form;
+mod head;
 pub mod sitemap;
 
 use askama::Template;
 
-use self::assets::asset_url;
+use self::head::Head;
 use crate::component::{Component, Routes};
+use crate::http::page_cache::Page;
 use crate::http::problem::ProblemDocument;
+use crate::http::{Kind, Problem};
 
 /// What the pages have in common: the assets and the form of errors.
 #[must_use]
@@ -21,28 +26,13 @@ pub fn component() -> Component {
     }
 }
 
-/// The name in the header, and the title of the front page.
-const SITE: &str = env!("CARGO_PKG_NAME");
-
-/// The head of a page, and the frame around it.
-struct Head {
-    title: String,
-    description: String,
-    site: &'static str,
-    stylesheet: String,
-    icon: String,
+/// A page of the site.
+fn html(page: &impl Template) -> Result<Page, Problem> {
+    page.render().map(Page::html).map_err(cannot_render)
 }
 
-impl Head {
-    fn new(title: impl Into<String>, description: impl Into<String>) -> Self {
-        Self {
-            title: title.into(),
-            description: description.into(),
-            site: SITE,
-            stylesheet: asset_url("app.css"),
-            icon: asset_url("favicon.svg"),
-        }
-    }
+fn cannot_render(error: askama::Error) -> Problem {
+    Problem::new(Kind::Internal).cause(error)
 }
 
 #[derive(Template)]
@@ -58,7 +48,7 @@ struct ErrorPage<'a> {
 
 fn error_page(problem: &ProblemDocument) -> Option<String> {
     let page = ErrorPage {
-        head: Head::new(problem.title, problem.title),
+        head: Head::new(problem.title, problem.title).not_indexed(),
         status: problem.status,
         title: problem.title,
         detail: problem.detail.as_deref(),

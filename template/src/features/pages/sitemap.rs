@@ -1,13 +1,13 @@
 //! What search engines ask for: `/sitemap.xml` (<https://www.sitemaps.org/protocol.html>) and `/robots.txt` (RFC 9309).
 
-use std::sync::Arc;
-
 use askama::Template;
 use axum::extract::State;
 use axum::http::request::Parts;
 use axum::response::Response;
 
-use super::articles::{article_url, cannot_render, iso_date};
+use super::articles::{article_url, iso_date};
+use super::cannot_render;
+use super::head::Site;
 use crate::component::{Component, Routes};
 use crate::domain::articles::{Address, ArticleService};
 use crate::http::Problem;
@@ -23,27 +23,26 @@ const MOST_ARTICLES: u32 = 49_999;
 
 #[must_use]
 pub fn component(articles: ArticleService, platform: &Platform) -> Component {
-    let site = Site {
+    let state = Indexed {
         articles,
         pages: platform.pages.clone(),
-        origin: platform.settings.server.public_url().into(),
+        site: Site::of(platform),
     };
     Component {
         name: "sitemap",
         pages: Routes::new()
             .get("/sitemap.xml", sitemap)
             .get("/robots.txt", robots)
-            .with_state(site),
+            .with_state(state),
         ..Component::default()
     }
 }
 
 #[derive(Clone)]
-struct Site {
+struct Indexed {
     articles: ArticleService,
     pages: PageCache,
-    /// What addresses begin with.
-    origin: Arc<str>,
+    site: Site,
 }
 
 #[derive(Template)]
@@ -68,12 +67,12 @@ impl From<Address> for Entry {
 }
 
 /// The addresses of the published articles, whole.
-async fn sitemap(State(site): State<Site>, request: Parts) -> Result<Response, Problem> {
-    let pages = site.pages.clone();
+async fn sitemap(State(state): State<Indexed>, request: Parts) -> Result<Response, Problem> {
+    let pages = state.pages.clone();
     let render = move || async move {
-        let articles = site.articles.addresses(MOST_ARTICLES).await?;
+        let articles = state.articles.addresses(MOST_ARTICLES).await?;
         let sitemap = Sitemap {
-            origin: &site.origin,
+            origin: state.site.origin(),
             articles: articles.into_iter().map(Entry::from).collect(),
         };
         let xml = sitemap.render().map_err(cannot_render)?;
@@ -85,15 +84,16 @@ async fn sitemap(State(site): State<Site>, request: Parts) -> Result<Response, P
 }
 
 /// Everything but the API may be indexed.
-async fn robots(State(site): State<Site>, request: Parts) -> Result<Response, Problem> {
+async fn robots(State(state): State<Indexed>, request: Parts) -> Result<Response, Problem> {
     let render = move || async move {
         let text = format!(
             "User-agent: *\nDisallow: /api/\n\nSitemap: {}/sitemap.xml\n",
-            site.origin
+            state.site.origin()
         );
         Ok(Page::new("text/plain; charset=utf-8", text))
     };
-    site.pages
+    state
+        .pages
         .clone()
         .render(&request, "/robots.txt", &ROBOTS, render)
         .await
