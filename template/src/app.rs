@@ -35,6 +35,8 @@ fn components(platform: &Platform) -> Vec<Component> {
         handlers::articles::component(articles.clone()), //~{% if frontend == "pages" %}
         crate::features::pages::component(),
         crate::features::pages::articles::component(articles.clone(), platform),
+        crate::features::pages::browser::component(platform),
+        crate::features::pages::feed::component(articles.clone(), platform),
         crate::features::pages::sitemap::component(articles.clone(), platform), //~{% endif %}
     ]
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, VARY};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::Next;
@@ -218,6 +218,7 @@ impl Problem {
                 Some(cause) if development => cause.chain().map(ToString::to_string).collect(),
                 _ => Vec::new(),
             },
+            route: request.route.clone().filter(|_| development),
         }
     }
 }
@@ -277,6 +278,9 @@ pub struct ProblemDocument {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub causes: Vec<String>,
+    /// The template of the route that failed, for the page of an error in development.
+    #[serde(skip)]
+    pub route: Option<String>,
 }
 
 /// Makes a page of a problem; `None` if that fails.
@@ -293,6 +297,7 @@ pub struct Presentation {
 struct About {
     path: String,
     id: String,
+    route: Option<String>,
 }
 
 /// Gives every error answer its final form, and logs the cause of those that are our fault.
@@ -306,8 +311,10 @@ pub(super) async fn respond(
         .get::<RequestId>()
         .map_or("", RequestId::as_str)
         .to_owned();
+    let route = request.extensions().get::<MatchedPath>();
     let about = About {
         path: request.uri().path().to_owned(),
+        route: route.map(|route| route.as_str().to_owned()),
         id,
     };
     let offered = match presentation.page {

@@ -1,5 +1,8 @@
 //! Articles as pages, and what the cache says about them.
 
+mod browser;
+mod errors;
+mod feed;
 mod forms;
 mod freshness;
 mod head;

@@ -254,7 +254,7 @@ impl ArticlePage {
         let updated =
             Some(article.updated_at).filter(|at| at.date_naive() > article.date().date_naive());
         Self {
-            head: Head::new(article.title.as_str(), article.summary.as_str()),
+            head: Head::new(article.title.as_str(), description(article)),
             edit: format!("{}/edit", article_url(&article.slug)),
             title: article.title.to_string(),
             summary: article.summary.to_string(),
@@ -265,6 +265,13 @@ impl ArticlePage {
             updated: updated.map(human_date),
             updated_iso: updated.map(iso_date),
         }
+    }
+}
+
+fn description(article: &Article) -> &str {
+    match article.summary.as_str() {
+        "" => article.title.as_str(),
+        summary => summary,
     }
 }
 

@@ -1,6 +1,8 @@
 //! What a page says of itself: its title, its address, and how others show a link to it.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+
+use axum::http::HeaderValue;
 
 use super::assets::asset_url;
 use super::flash::Flash;
@@ -8,6 +10,15 @@ use crate::platform::Platform;
 
 /// The name in the header, and the title of the front page.
 pub const SITE: &str = env!("CARGO_PKG_NAME");
+
+/// Begins the loading of the stylesheet before the page is read. A proxy may send it ahead of the answer (RFC 8297).
+pub static PRELOAD: LazyLock<HeaderValue> = LazyLock::new(|| {
+    let preload = format!("<{}>; rel=preload; as=style", asset_url("app.css"));
+    HeaderValue::try_from(preload).unwrap_or(HeaderValue::from_static(""))
+});
+
+/// Where the links to fetch in advance are told: in a file, because pages hold no script.
+pub const RULES: HeaderValue = HeaderValue::from_static("\"/speculation-rules.json\"");
 
 /// Where the site is: what its addresses begin with where they have to be whole.
 #[derive(Clone)]
@@ -20,10 +31,6 @@ impl Site {
         Self {
             origin: platform.settings.server.public_url().into(),
         }
-    }
-
-    pub fn origin(&self) -> &str {
-        &self.origin
     }
 
     /// The whole address of `path`.
