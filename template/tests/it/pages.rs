@@ -1,6 +1,7 @@
 //! Articles as pages, and what the cache says about them.
 
 mod browser;
+mod content;
 mod errors;
 mod feed;
 mod forms;

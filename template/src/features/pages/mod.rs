@@ -3,6 +3,7 @@
 pub mod articles;
 mod assets;
 pub mod browser;
+pub mod content;
 pub mod feed;
 mod flash;
 mod form;

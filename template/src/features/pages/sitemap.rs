@@ -8,6 +8,7 @@ use axum::http::request::Parts;
 use axum::response::Response;
 
 use super::articles::{article_url, iso_date};
+use super::content::Content;
 use super::head::Site;
 use super::xml;
 use crate::component::{Component, Routes};
@@ -25,12 +26,16 @@ const ROBOTS: CachePolicy = CachePolicy::new().ignoring_cookies();
 const MOST: u32 = 50_000;
 
 #[must_use]
-pub fn component(articles: ArticleService, platform: &Platform) -> Component {
+pub fn component(articles: ArticleService, content: &Content, platform: &Platform) -> Component {
     let state = Indexed {
         articles,
         pages: platform.pages.clone(),
         site: Site::of(platform),
-        own: ["/".to_owned()].into(),
+        own: ["/"]
+            .into_iter()
+            .chain(content.paths())
+            .map(ToOwned::to_owned)
+            .collect(),
     };
     Component {
         name: "sitemap",

@@ -22,6 +22,7 @@ async fn the_sitemap_lists_what_visitors_can_read_by_whole_addresses() {
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
          <urlset xmlns=\"http://www.sitemaps.org/schemas/sitemap/0.9\">\n  \
          <url><loc>https://example.com/</loc></url>\n  \
+         <url><loc>https://example.com/about</loc></url>\n  \
          <url><loc>https://example.com/articles/hello</loc><lastmod>2026-01-02T03:04:05Z</lastmod></url>\n\
          </urlset>"
     );
@@ -110,7 +111,7 @@ async fn what_the_service_is_called_now_counts_after_a_restart() {
 #[tokio::test]
 async fn more_addresses_than_fit_into_one_file_are_listed_in_several() {
     let app = TestApp::with(&[URL]).await;
-    // With `/` one more than fits.
+    // With `/` and the pages of content/ more than fit.
     publish_numbered(&app, 50_000).await;
     let index = warm(&app, "/sitemap.xml").await;
     assert_eq!(index.header("content-type"), "application/xml");
@@ -124,7 +125,7 @@ async fn more_addresses_than_fit_into_one_file_are_listed_in_several() {
     );
     let first = app.get("/sitemaps/1.xml").await;
     assert_eq!(first.text().matches("<url>").count(), 50_000);
-    for path in ["/", "/articles/n-1", "/articles/n-49999"] {
+    for path in ["/", "/about", "/articles/n-1"] {
         assert!(
             first
                 .text()
@@ -133,8 +134,10 @@ async fn more_addresses_than_fit_into_one_file_are_listed_in_several() {
         );
     }
     let second = warm(&app, "/sitemaps/2.xml").await;
-    assert_eq!(second.text().matches("<url>").count(), 1);
-    assert!(second.text().contains("/articles/n-50000</loc>"));
+    assert_eq!(second.text().matches("<url>").count(), 2);
+    for last in ["/articles/n-49999</loc>", "/articles/n-50000</loc>"] {
+        assert!(second.text().contains(last) && !first.text().contains(last));
+    }
     for path in [
         "/sitemaps/3.xml",
         "/sitemaps/0.xml",
@@ -156,7 +159,7 @@ async fn more_addresses_than_fit_into_one_file_are_listed_in_several() {
             .text()
             .matches("<url>")
             .count(),
-        1
+        2
     );
 }
 
