@@ -252,7 +252,7 @@ async function writingByKeyboard(page, check) {
   await page.waitForURL(`${origin}/`);
 }
 
-/** A link under the pointer is fetched before it is clicked, and what was fetched does not outlive a change. */
+/** A link under the pointer is fetched before it is clicked. */
 async function fetchingEarly(page, check) {
   await page.goto(`${origin}/`);
   const link = await firstArticle(page);

@@ -74,6 +74,10 @@ async fn an_article_is_written_changed_and_deleted() {
     );
     assert!(draft.text().contains("value=\"rust web\""));
     assert_eq!(app.get("/articles/hello").await.status, 404);
+    let form = app.get("/articles/new").await;
+    assert_sane(&form);
+    let way_back = "<a href=\"/articles/hello/edit\" dir=\"auto\">Hello</a>";
+    assert!(form.text().contains(way_back), "{}", form.text());
 
     let fields = [
         ("title", "Hello again"),

@@ -5,15 +5,15 @@
 
 use askama::Template;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, LOCATION, SET_COOKIE};
 use axum::http::request::Parts;
-use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::form::{ArticleForm, EditPage};
 use super::{ArticlePages, article_url, no_such_page};
-use crate::domain::articles::{Article, ArticleError, Slug, Version};
+use crate::domain::articles::{Article, ArticleError, ArticleQuery, Slug, Status, Version};
 use crate::features::pages::flash::{Flash, Notice};
 use crate::features::pages::form::Errors;
 use crate::features::pages::head::Head;
@@ -21,11 +21,19 @@ use crate::features::pages::html;
 use crate::http::Problem;
 use crate::http::extract::{Form, Path};
 
+/// Drafts that the form of a new article offers to go on with, the newest first.
+const DRAFTS: u8 = 20;
+
 pub(super) async fn new_article(
     State(pages): State<ArticlePages>,
     request: Parts,
 ) -> Result<Response, Problem> {
-    let page = EditPage::of_new(&ArticleForm::empty(), &Errors::default());
+    let query = ArticleQuery {
+        status: Some(Status::Draft),
+        ..ArticleQuery::published(DRAFTS)
+    };
+    let drafts = pages.articles.list(&query).await?;
+    let page = EditPage::of_new(&ArticleForm::empty(), &Errors::default()).beside(&drafts.items);
     pages.show(&request, page, StatusCode::OK).await
 }
 
@@ -209,14 +217,7 @@ fn see(path: &str, notice: Notice) -> Response {
     let headers = [
         (LOCATION, path.to_owned()),
         (CACHE_CONTROL, "no-store".to_owned()),
-        // What was fetched in advance is from before the change.
-        (
-            CLEAR_SITE_DATA,
-            "\"prefetchCache\", \"prerenderCache\"".to_owned(),
-        ),
     ];
     let cookie = [(SET_COOKIE, notice.cookie())];
     (StatusCode::SEE_OTHER, headers, cookie).into_response()
 }
-
-const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");

@@ -82,6 +82,12 @@ fn parse_tags(text: &str) -> Result<Tags, Invalid> {
     Tags::new(tags.collect::<Result<_, _>>()?)
 }
 
+/// An article that is not published.
+struct Draft {
+    title: String,
+    url: String,
+}
+
 /// The page with the form.
 #[derive(Template)]
 #[template(path = "articles/edit.html")]
@@ -95,6 +101,8 @@ pub(super) struct EditPage {
     delete: Option<String>,
     version: Option<Version>,
     has_changed: bool,
+    /// Others that wait to be finished.
+    drafts: Vec<Draft>,
     title: Field,
     slug: Field,
     summary: Field,
@@ -111,6 +119,16 @@ impl EditPage {
             back: "/".to_owned(),
             ..Self::new(head, form, errors, None)
         }
+    }
+
+    /// Leads to `drafts`, which no page lists: visitors must not see them.
+    pub fn beside(mut self, drafts: &[Article]) -> Self {
+        let draft = |article: &Article| Draft {
+            title: article.title.to_string(),
+            url: format!("{}/edit", article_url(&article.slug)),
+        };
+        self.drafts = drafts.iter().map(draft).collect();
+        self
     }
 
     pub fn of(article: &Article, form: &ArticleForm, errors: &Errors) -> Self {
@@ -161,6 +179,7 @@ impl EditPage {
             delete: None,
             version: form.version,
             has_changed: now.is_some(),
+            drafts: Vec::new(),
             title: field("title", "Title", "", |form| &form.title),
             slug: field(
                 "slug",
