@@ -28,14 +28,18 @@ const OPERATOR_GRACE: Duration = Duration::from_secs(1);
 
 /// What this service consists of.
 fn components(platform: &Platform) -> Vec<Component> {
-    let articles = infra::articles::service(platform);
+    let articles = infra::articles::service(platform); //~{% if frontend == "pages" %}
+    let content = crate::features::pages::content::Content::load(platform); //~{% endif %}
     vec![
         stores(platform),
         handlers::operator::component(platform),
         handlers::articles::component(articles.clone()), //~{% if frontend == "pages" %}
         crate::features::pages::component(),
         crate::features::pages::articles::component(articles.clone(), platform),
-        crate::features::pages::sitemap::component(articles.clone(), platform), //~{% endif %}
+        crate::features::pages::browser::component(platform),
+        crate::features::pages::feed::component(articles.clone(), platform),
+        crate::features::pages::sitemap::component(articles.clone(), &content, platform),
+        crate::features::pages::content::component(content, platform), //~{% endif %}
     ]
 }
 
@@ -99,8 +103,9 @@ pub struct App {
 }
 
 impl App {
-    #[must_use]
-    pub fn new(platform: Platform) -> Self {
+    /// # Errors
+    /// If a component refuses to start, or two claim the same address.
+    pub fn new(platform: Platform) -> anyhow::Result<Self> {
         let mut api = OpenApiRouter::new();
         let (mut pages, mut operator) = (Routes::new(), Routes::new());
         let (mut probes, mut tasks) = (Vec::new(), Vec::new());
@@ -115,16 +120,19 @@ impl App {
         };
         for component in components(&platform) {
             tracing::debug!(component = component.name, "assembled");
+            if let Some(refusal) = component.refused {
+                return Err(refusal);
+            }
             api = api.merge(component.api);
-            pages = pages.merge(component.pages);
-            operator = operator.merge(component.operator);
+            pages = pages.join(component.pages)?;
+            operator = operator.join(component.operator)?;
             tasks.extend(component.tasks);
             probes.extend(component.probes);
             warm.extend(component.warm);
             samples.extend(component.samples);
             presentation.page = component.error_page.or(presentation.page);
         }
-        pages = pages.merge(handlers::system::routes(probes, phase.clone())); //~{% if frontend == "none" %}
+        pages = pages.join(handlers::system::routes(probes, phase.clone()))?; //~{% if frontend == "none" %}
 
         //+ pages = pages.get("/", handlers::system::index); //~{% endif %}
 
@@ -146,7 +154,7 @@ impl App {
         );
         let (operator, _) = operator.into_parts();
         tasks.extend(warm_up(&platform, warm, public.clone(), phase.is_starting));
-        Self {
+        Ok(Self {
             public: Front::new(platform.pages.clone(), public, platform.clock.clone()),
             operator: http::around_operator(operator, &platform.settings, platform.tasks.clone()),
             platform,
@@ -154,7 +162,7 @@ impl App {
             document,
             tasks,
             samples,
-        }
+        })
     }
 
     /// Every route of the public listener, by path.

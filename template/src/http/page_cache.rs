@@ -123,9 +123,7 @@ impl PageCache {
         let route = route(request);
         let Some(key) = policy.key(address, &request.headers) else {
             let page = timed(&route, render()).await?;
-            let page = Box::new(StoredPage::private(page, &route, policy));
-            let now = self.clock.now_micros();
-            return self.respond(request, page, CacheStatus::Bypass, now).await;
+            return self.bypass(request, page, policy).await;
         };
         let policy = *policy;
         let load = move || async move {
@@ -146,10 +144,29 @@ impl PageCache {
         self.respond(request, cached, status, stored_at).await
     }
 
+    /// Answers with a page for this client alone, of whatever status: nothing of it is kept, here or on the way.
+    ///
+    /// # Errors
+    /// What is wrong with the request.
+    pub async fn answer_one(&self, request: &Parts, page: Page) -> Result<Response, Problem> {
+        self.bypass(request, page, &CachePolicy::new()).await
+    }
+
+    async fn bypass(
+        &self,
+        request: &Parts,
+        page: Page,
+        policy: &CachePolicy,
+    ) -> Result<Response, Problem> {
+        let page = Box::new(StoredPage::private(page, &route(request), policy));
+        let now = self.clock.now_micros();
+        self.respond(request, page, CacheStatus::Bypass, now).await
+    }
+
     /// The page in memory for a plain request to `address`.
     pub(super) fn in_memory(&self, asked: Asked<'_>, address: &str) -> Option<Cached<StoredPage>> {
         let page = self.pages.get_fresh(address)?;
-        let may_have_it = page.is_cookie_blind() || asked.cookie.is_none();
+        let may_have_it = asked.cookie.is_none() || page.ignores_cookies_of(asked.headers);
         may_have_it.then_some(page)
     }
 
