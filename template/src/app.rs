@@ -33,7 +33,7 @@ fn components(platform: &Platform) -> Vec<Component> {
         stores(platform),
         handlers::operator::component(platform),
         handlers::articles::component(articles.clone()), //~{% if frontend == "pages" %}
-        crate::features::pages::component(),
+        crate::features::pages::component(platform),
         crate::features::pages::articles::component(articles.clone(), platform),
         crate::features::pages::sitemap::component(articles.clone(), platform), //~{% endif %}
     ]
@@ -147,7 +147,12 @@ impl App {
         let (operator, _) = operator.into_parts();
         tasks.extend(warm_up(&platform, warm, public.clone(), phase.is_starting));
         Self {
-            public: Front::new(platform.pages.clone(), public, platform.clock.clone()),
+            public: Front::new(
+                platform.pages.clone(),
+                public,
+                platform.clock.clone(), //~{% if frontend == "pages" %}
+                platform.assets.clone(), //~{% endif %}
+            ),
             operator: http::around_operator(operator, &platform.settings, platform.tasks.clone()),
             platform,
             routes,

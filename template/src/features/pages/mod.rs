@@ -1,21 +1,31 @@
 //! Pages for browsers: the frame they share, the assets they load, the page an error gets.
 
+// First, because macros are known only to what stands below them: `asset!`, `imports!` and `picture!`.
+include!(concat!(env!("OUT_DIR"), "/assets/macros.rs"));
+
 pub mod articles;
-mod assets;
+#[cfg(not(embedded_assets))]
+mod reload;
 pub mod sitemap;
 
 use askama::Template;
 
-use self::assets::asset_url;
 use crate::component::{Component, Routes};
+use crate::http::assets::{self, Url};
 use crate::http::problem::ProblemDocument;
+use crate::platform::Platform;
 
 /// What the pages have in common: the assets and the form of errors.
 #[must_use]
-pub fn component() -> Component {
+pub fn component(platform: &Platform) -> Component {
+    let pages = Routes::new()
+        .get(assets::ROUTE, assets::serve)
+        .with_state(platform.assets.clone());
+    #[cfg(not(embedded_assets))]
+    let pages = pages.merge(reload::routes(platform));
     Component {
         name: "pages",
-        pages: Routes::new().get("/assets/{*path}", assets::serve),
+        pages,
         error_page: Some(error_page),
         ..Component::default()
     }
@@ -29,8 +39,8 @@ struct Head {
     title: String,
     description: String,
     site: &'static str,
-    stylesheet: String,
-    icon: String,
+    /// Loads the page again when something has changed; in development only.
+    reload: Option<Url>,
 }
 
 impl Head {
@@ -39,8 +49,10 @@ impl Head {
             title: title.into(),
             description: description.into(),
             site: SITE,
-            stylesheet: asset_url("app.css"),
-            icon: asset_url("favicon.svg"),
+            #[cfg(not(embedded_assets))]
+            reload: reload::script(),
+            #[cfg(embedded_assets)]
+            reload: None,
         }
     }
 }

@@ -1,0 +1,5 @@
+// What every page runs. It works without: a page that has no scripts is only a little slower.
+
+import { fetchAhead } from "./_prefetch.ts";
+
+fetchAhead(document);
