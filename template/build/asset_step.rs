@@ -46,7 +46,9 @@ pub fn run(out: &Path) {
 }
 
 pub fn is_asked_for() -> bool {
-    env::args().nth(1).is_some_and(|argument| argument == COMMAND)
+    env::args()
+        .nth(1)
+        .is_some_and(|argument| argument == COMMAND)
 }
 
 /// Makes a set as the arguments say, and lists what it did; what is wrong goes to standard error.

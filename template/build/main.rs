@@ -13,11 +13,11 @@ mod assets; //~{% endif %}
 mod migrations;
 mod stamps;
 
-fn main() { //~{% if frontend == "pages" %}
+fn main() {
+    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()); //~{% if frontend == "pages" %}
     if asset_step::is_asked_for() {
         return asset_step::run_alone();
-    } //~{% endif %}
-    let out = PathBuf::from(env::var_os("OUT_DIR").expect("set by cargo")); //~{% if frontend == "pages" %}
+    }
     // Before the stamps, which read the same folder and know nothing of links that lead in a circle.
     asset_step::run(&out); //~{% endif %}
     stamps::stamp_all();

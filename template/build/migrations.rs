@@ -1,8 +1,8 @@
 //! Lists the migrations to embed.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use crate::stamps::collect;
 
@@ -32,4 +32,3 @@ fn migration(file: &PathBuf) -> String {
     let path = path.to_str().expect("the project's path is UTF-8");
     format!("({version}, {description:?}, include_str!({path:?}))")
 }
-

@@ -7,7 +7,14 @@ use std::process::Command;
 use std::{env, fs};
 
 /// A change in any of these may change what a page looks like.
-const SOURCES: [&str; 6] = ["src", "templates", "assets", "build", "migrations", "Cargo.lock"];
+const SOURCES: [&str; 6] = [
+    "src",
+    "templates",
+    "assets",
+    "build",
+    "migrations",
+    "Cargo.lock",
+];
 
 pub fn stamp_all() {
     println!("cargo::rerun-if-env-changed=SOURCE_DATE_EPOCH");

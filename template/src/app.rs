@@ -144,15 +144,16 @@ impl App {
             presentation,
             platform.tasks.clone(),
         );
+        let front = Front::new(
+            platform.pages.clone(),
+            public.clone(),
+            platform.clock.clone(),
+        ); //~{% if frontend == "pages" %}
+        let front = front.with_assets(platform.assets.clone()); //~{% endif %}
         let (operator, _) = operator.into_parts();
-        tasks.extend(warm_up(&platform, warm, public.clone(), phase.is_starting));
+        tasks.extend(warm_up(&platform, warm, public, phase.is_starting));
         Self {
-            public: Front::new(
-                platform.pages.clone(),
-                public,
-                platform.clock.clone(), //~{% if frontend == "pages" %}
-                platform.assets.clone(), //~{% endif %}
-            ),
+            public: front,
             operator: http::around_operator(operator, &platform.settings, platform.tasks.clone()),
             platform,
             routes,

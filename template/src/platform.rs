@@ -20,6 +20,7 @@ pub struct Platform {
     pub database: Database,
     pub cache: Store,
     pub pages: PageCache, //~{% if frontend == "pages" %}
+    /// What pages load.
     pub assets: Assets, //~{% endif %}
     pub events: Events,
     pub clock: Clock,
@@ -63,12 +64,16 @@ impl Platform {
         cache: Store,
         clock: Clock,
     ) -> Self {
-        Self { //~{% if frontend == "pages" %}
-            assets: Assets::open(&settings.assets, settings.environment.is_development()), //~{% endif %}
+        let pages = PageCache::new(&cache, clock.clone()); //~{% if frontend == "pages" %}
+        let is_watched = settings.environment.is_development();
+        let assets = Assets::open(&settings.assets, is_watched); //~{% endif %}
+        Self {
             settings,
             metrics,
             database,
-            pages: PageCache::new(&cache, clock.clone()),
+            pages, //~{% if frontend == "pages" %}
+            // Opened before any page is made, which may refer to them.
+            assets, //~{% endif %}
             cache,
             events: Events::default(),
             clock,

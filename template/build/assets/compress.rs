@@ -30,7 +30,11 @@ pub fn all(set: &mut Set, store: &mut Store) {
             // One that is not smaller, or fails, is kept as nothing.
             let Ok(made) = store.get_or_make(name, &asset.path, &[content], || {
                 let made = encode(content).unwrap_or_default();
-                Ok::<_, Infallible>(if made.len() < content.len() { made } else { Vec::new() })
+                Ok::<_, Infallible>(if made.len() < content.len() {
+                    made
+                } else {
+                    Vec::new()
+                })
             });
             *encoded = Some(made).filter(|made| !made.is_empty());
         }

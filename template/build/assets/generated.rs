@@ -35,13 +35,26 @@ pub fn macros(set: &Set) -> String {
     let scripts = known().filter(|(_, asset)| asset.content_type.starts_with("text/javascript"));
     let imports = scripts.map(|(source, asset)| {
         let urls = list(asset.imports.iter().map(|path| url(path)));
-        (source, format!("const {{ &[{urls}] as &[$crate::http::assets::Url] }}"))
+        (
+            source,
+            format!("const {{ &[{urls}] as &[$crate::http::assets::Url] }}"),
+        )
     });
     let pictures = known().filter_map(|(source, asset)| Some((source, picture(asset)?)));
     [
         rules("asset", "The address of an asset", "asset", addresses),
-        rules("imports", "The addresses of the modules that a script needs", "script", imports),
-        rules("picture", "A picture with its size and its smaller versions", "picture", pictures),
+        rules(
+            "imports",
+            "The addresses of the modules that a script needs",
+            "script",
+            imports,
+        ),
+        rules(
+            "picture",
+            "A picture with its size and its smaller versions",
+            "picture",
+            pictures,
+        ),
     ]
     .concat()
 }

@@ -39,7 +39,11 @@ pub fn add(sources: &Sources, set: &mut Set, store: &mut Store) -> Result<(), Ve
         let added = add_one(path, source, set, store);
         faults.extend(added.map_err(|error| Fault::of_file(path, error)).err());
     }
-    if faults.is_empty() { Ok(()) } else { Err(faults) }
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(faults)
+    }
 }
 
 fn add_one(path: &str, source: &Source, set: &mut Set, store: &mut Store) -> Result<(), String> {
@@ -47,7 +51,11 @@ fn add_one(path: &str, source: &Source, set: &mut Set, store: &mut Store) -> Res
     if set.mode == Mode::Development {
         let name = names::published(path, &source.content, set.mode);
         let mut asset = Asset::new(Some(path), name, source.content.clone());
-        asset.picture = Some(Picture { width, height, versions: Vec::new() });
+        asset.picture = Some(Picture {
+            width,
+            height,
+            versions: Vec::new(),
+        });
         set.add(asset);
         return Ok(());
     }
@@ -56,7 +64,9 @@ fn add_one(path: &str, source: &Source, set: &mut Set, store: &mut Store) -> Res
         if decoded.get().is_none() {
             let _ = decoded.set(decode(&source.content)?);
         }
-        decoded.get().ok_or_else(|| "it cannot be decoded".to_owned())
+        decoded
+            .get()
+            .ok_or_else(|| "it cannot be decoded".to_owned())
     };
     let hash = source.hash.to_le_bytes();
     let mut versions = Vec::new();
@@ -79,7 +89,11 @@ fn add_one(path: &str, source: &Source, set: &mut Set, store: &mut Store) -> Res
     })?;
     let name = names::published(path, &content, set.mode);
     let mut asset = Asset::new(Some(path), name, content);
-    asset.picture = Some(Picture { width, height, versions });
+    asset.picture = Some(Picture {
+        width,
+        height,
+        versions,
+    });
     set.add(asset);
     Ok(())
 }
@@ -104,7 +118,9 @@ fn size(content: &[u8]) -> Result<(u32, u32), String> {
     let mut decoder = reader(content)?;
     let (width, height) = decoder.dimensions();
     if u64::from(width) * u64::from(height) > MOST_PIXELS {
-        return Err(format!("it has {width} × {height} pixels, which is too many"));
+        return Err(format!(
+            "it has {width} × {height} pixels, which is too many"
+        ));
     }
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let lies = matches!(
@@ -114,7 +130,11 @@ fn size(content: &[u8]) -> Result<(u32, u32), String> {
             | Orientation::Rotate90FlipH
             | Orientation::Rotate270FlipH
     );
-    Ok(if lies { (height, width) } else { (width, height) })
+    Ok(if lies {
+        (height, width)
+    } else {
+        (width, height)
+    })
 }
 
 fn decode(content: &[u8]) -> Result<DynamicImage, String> {
@@ -142,7 +162,11 @@ fn rewritten(pixels: &DynamicImage, path: &str, original: &[u8]) -> Result<Vec<u
         let written = pixels.write_to(&mut Cursor::new(&mut content), ImageFormat::Png);
         written.map_err(|error| error.to_string())?;
         // Somebody may have taken more trouble over it.
-        return Ok(if content.len() < original.len() { content } else { original.to_owned() });
+        return Ok(if content.len() < original.len() {
+            content
+        } else {
+            original.to_owned()
+        });
     }
     let encoder = JpegEncoder::new_with_quality(&mut content, JPEG_QUALITY);
     let written = DynamicImage::from(pixels.to_rgb8()).write_with_encoder(encoder);

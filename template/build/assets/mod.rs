@@ -51,7 +51,11 @@ pub struct Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parts = [("made", &self.made), ("wrote", &self.written), ("removed", &self.removed)];
+        let parts = [
+            ("made", &self.made),
+            ("wrote", &self.written),
+            ("removed", &self.removed),
+        ];
         for (verb, names) in parts {
             for name in names {
                 writeln!(f, "{verb} {name}")?;
@@ -126,5 +130,9 @@ fn make(sources: &Sources, store: &mut Store, mode: Mode) -> Result<Set, Vec<Fau
     for add in kinds {
         faults.extend(add(sources, &mut set, store).err().unwrap_or_default());
     }
-    if faults.is_empty() { Ok(set) } else { Err(faults) }
+    if faults.is_empty() {
+        Ok(set)
+    } else {
+        Err(faults)
+    }
 }

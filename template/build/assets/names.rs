@@ -145,5 +145,8 @@ pub fn is_text(content_type: &str) -> bool {
     content_type.starts_with("text/")
         || content_type.ends_with("json")
         || content_type.ends_with("xml")
-        || matches!(content_type, "application/wasm" | "font/ttf" | "font/otf" | "image/x-icon")
+        || matches!(
+            content_type,
+            "application/wasm" | "font/ttf" | "font/otf" | "image/x-icon"
+        )
 }

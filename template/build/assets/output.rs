@@ -32,7 +32,10 @@ pub fn write(set: &Set, out: &Path) -> io::Result<Report> {
     }
     let manifest = serde_json::to_vec_pretty(&manifest(set)).unwrap_or_default();
     write_whole(&out.join("manifest.json"), &manifest)?;
-    write_whole(&out.join("embedded.rs"), generated::embedded(set, &files).as_bytes())?;
+    write_whole(
+        &out.join("embedded.rs"),
+        generated::embedded(set, &files).as_bytes(),
+    )?;
     write_whole(&out.join("macros.rs"), generated::macros(set).as_bytes())?;
     remove_others(&files, "", &wanted, &mut report.removed)?;
     Ok(report)
@@ -43,13 +46,16 @@ fn contents(asset: &Asset) -> impl Iterator<Item = (String, &[u8])> {
     let encoded = encoded.filter_map(|(content, ending)| {
         Some((format!("{}.{ending}", asset.path), content.as_deref()?))
     });
-    [(asset.path.clone(), &asset.content[..])].into_iter().chain(encoded)
+    [(asset.path.clone(), &asset.content[..])]
+        .into_iter()
+        .chain(encoded)
 }
 
 fn manifest(set: &Set) -> Value {
     let assets = set.assets.iter().map(|asset| {
         let encodings = asset.encoded.iter().zip(ENDINGS);
-        let encodings = encodings.filter_map(|(content, ending)| content.as_ref().and(Some(ending)));
+        let encodings =
+            encodings.filter_map(|(content, ending)| content.as_ref().and(Some(ending)));
         json!({
             "source": asset.source,
             "path": asset.path,

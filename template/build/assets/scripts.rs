@@ -56,7 +56,11 @@ pub fn add(sources: &Sources, set: &mut Set, store: &mut Store) -> Result<(), Ve
         let mode = [u8::from(set.mode == Mode::Release)];
         let parts = [path.as_bytes(), &mode, &source.hash.to_le_bytes()[..]];
         let compiled = store.get_or_make("script", path, &parts, || {
-            let compiled = compile::compile(path, source.text(path).map_err(|fault| vec![fault])?, set.mode)?;
+            let compiled = compile::compile(
+                path,
+                source.text(path).map_err(|fault| vec![fault])?,
+                set.mode,
+            )?;
             Ok(serde_json::to_vec(&compiled).unwrap_or_default())
         });
         let compiled = compiled.and_then(|json| {
@@ -100,7 +104,9 @@ fn resolve(path: &str, compiled: Compiled, sources: &Sources) -> Result<Module, 
 
 /// The source that a specifier means: with its extension, with the one that it has once compiled, or with none.
 fn target(from: &str, specifier: &str, sources: &Sources) -> Result<Option<String>, String> {
-    let is_path = ["./", "../", "/"].iter().any(|start| specifier.starts_with(start));
+    let is_path = ["./", "../", "/"]
+        .iter()
+        .any(|start| specifier.starts_with(start));
     if !is_path && !specifier.contains("://") {
         return Err(format!(
             "`{specifier}` is no path: modules are imported by one that begins with ./ or ../"

@@ -64,19 +64,23 @@ impl Set {
         self.assets.push(asset);
     }
 
-    /// Sorts the set, and finds what would be one file although it was two.
+    /// Sorts the set, and finds sources that would be one file although they are two.
     pub fn finish(&mut self) -> Result<(), Vec<Fault>> {
         self.assets.sort_by(|a, b| a.path.cmp(&b.path));
         let pairs = self.assets.iter().zip(self.assets.iter().skip(1));
         let faults: Vec<Fault> = pairs
             .filter(|(a, b)| a.path == b.path)
-            .map(|(a, b)| {
-                let source = |asset: &Asset| asset.source.clone().unwrap_or_default();
-                let message = format!("{} would get the same name, {}", source(a), a.path);
-                Fault::of_file(&source(b), message)
+            .filter_map(|(a, b)| {
+                let (first, second) = (a.source.as_deref()?, b.source.as_deref()?);
+                let message = format!("{first} would get the same name, {}", a.path);
+                Some(Fault::of_file(second, message))
             })
             .collect();
-        if faults.is_empty() { Ok(()) } else { Err(faults) }
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(faults)
+        }
     }
 }
 

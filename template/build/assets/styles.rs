@@ -61,10 +61,18 @@ pub fn add(sources: &Sources, set: &mut Set, store: &mut Store) -> Result<(), Ve
     }
     for (path, _) in sources.with_extension(EXTENSIONS) {
         if !is_part(path) {
-            faults.extend(add_one(path, &imports, sources, set, store).err().unwrap_or_default());
+            faults.extend(
+                add_one(path, &imports, sources, set, store)
+                    .err()
+                    .unwrap_or_default(),
+            );
         }
     }
-    if faults.is_empty() { Ok(()) } else { Err(faults) }
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(faults)
+    }
 }
 
 fn add_one(
@@ -117,9 +125,17 @@ fn publish(path: &str, bundled: Bundled, set: &mut Set) -> Result<(), Vec<Fault>
     let mut faults = Vec::new();
     for reference in bundled.references {
         match address(path, &reference, set) {
-            Ok(address) => code = code.replace(&reference.placeholder, &address),
+            Ok(address) => {
+                let place = format!("\"{}\"", reference.placeholder);
+                code = code.replace(&place, &format!("\"{}\"", escape(&address)));
+            }
             Err(message) => {
-                faults.push(Fault::at(&reference.from, reference.line, reference.column, message));
+                faults.push(Fault::at(
+                    &reference.from,
+                    reference.line,
+                    reference.column,
+                    message,
+                ));
             }
         }
     }
@@ -130,11 +146,21 @@ fn publish(path: &str, bundled: Bundled, set: &mut Set) -> Result<(), Vec<Fault>
     let name = names::published(path, code.as_bytes(), set.mode);
     if let Some(map) = bundled.map {
         let map_name = format!("{name}.map");
-        code += &format!("\n/*# sourceMappingURL={} */\n", names::relative(&name, &map_name));
+        code += &format!(
+            "\n/*# sourceMappingURL={} */\n",
+            names::relative(&name, &map_name)
+        );
         set.add(Asset::new(None, map_name, map.into_bytes()));
     }
     set.add(Asset::new(Some(path), name, code.into_bytes()));
     Ok(())
+}
+
+/// As in a string of CSS.
+fn escape(text: &str) -> String {
+    text.replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\a ")
 }
 
 fn address(entry: &str, reference: &Reference, set: &Set) -> Result<String, String> {

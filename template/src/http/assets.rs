@@ -9,7 +9,6 @@ mod live;
 mod settings;
 mod url;
 
-#[cfg(not(embedded_assets))]
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -88,14 +87,13 @@ impl Assets {
 
     #[cfg(embedded_assets)]
     #[expect(clippy::unused_async, reason = "in development it takes time")]
-    async fn current(&self) -> Result<Files, Problem> {
+    async fn current(&self, _path: &str) -> Result<Files, Problem> {
         Ok(self.files.clone())
     }
 
     #[cfg(not(embedded_assets))]
-    async fn current(&self) -> Result<Files, Problem> {
-        let live = self.live();
-        live.current().await
+    async fn current(&self, path: &str) -> Result<Files, Problem> {
+        self.live().current(path).await
     }
 }
 
@@ -106,7 +104,7 @@ impl Assets {
 pub async fn serve(State(assets): State<Assets>, request: Parts) -> Result<Response, Problem> {
     // As it was sent: a name of ours has one spelling only.
     let path = request.uri.path().strip_prefix(PREFIX).unwrap_or_default();
-    let files = assets.current().await?;
+    let files = assets.current(path).await?;
     let missing = || Problem::new(Kind::NotFound).kept_for_seconds(MISSING_SECONDS);
     let file = files.get(path).ok_or_else(missing)?;
     match file.answer(Asked::of(&request.method, &request.headers)) {

@@ -29,11 +29,13 @@ use crate::telemetry::{InFlight, RequestRecord, RequestSeries};
 #[derive(Clone)]
 pub struct Front(Arc<Parts>);
 
+#[derive(Clone)]
 struct Parts {
     pages: PageCache,
     routes: Router,
     clock: Clock, //~{% if frontend == "pages" %}
-    assets: Assets, //~{% endif %}
+    /// Those that are in memory too.
+    assets: Option<Assets>, //~{% endif %}
 }
 
 /// A request that has just come.
@@ -77,19 +79,23 @@ impl Answer for Front {
 
 impl Front {
     #[must_use]
-    pub fn new(
-        pages: PageCache,
-        routes: Router,
-        clock: Clock, //~{% if frontend == "pages" %}
-        assets: Assets, //~{% endif %}
-    ) -> Self {
+    pub fn new(pages: PageCache, routes: Router, clock: Clock) -> Self {
         Self(Arc::new(Parts {
             pages,
             routes,
             clock, //~{% if frontend == "pages" %}
-            assets, //~{% endif %}
+            // Pages can do without.
+            assets: None, //~{% endif %}
         }))
-    }
+    } //~{% if frontend == "pages" %}
+
+    /// Answers with these too.
+    #[must_use]
+    pub fn with_assets(self, assets: Assets) -> Self {
+        let mut parts = Arc::unwrap_or_clone(self.0);
+        parts.assets = Some(assets);
+        Self(Arc::new(parts))
+    } //~{% endif %}
 
     /// The way of a page in memory. It never waits, so nothing on it is counted as being in flight.
     fn page(
@@ -141,7 +147,7 @@ impl Front {
             return None;
         }
         let Parts { assets, clock, .. } = &*self.0;
-        let asset = assets.at_hand(uri.path())?;
+        let asset = assets.as_ref()?.at_hand(uri.path())?;
         let response = asset.answer(asked).ok()?;
         let (method, status, duration) = (label(asked.method), response.status(), at.elapsed());
         asset.count(method, status, duration);

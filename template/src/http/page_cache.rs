@@ -18,8 +18,8 @@ use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::MatchedPath;
-use axum::http::request::Parts;
 use axum::http::HeaderName;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use metrics::histogram;
 use tokio::sync::Semaphore;

@@ -30,7 +30,11 @@ pub fn compile(path: &str, text: &str, mode: Mode) -> Result<Compiled, Vec<Fault
     let kind = SourceType::mjs().with_typescript(is_typescript);
     let faults = |diagnostics: &mut dyn Iterator<Item = OxcDiagnostic>| {
         let faults: Vec<Fault> = diagnostics.map(|found| fault(path, text, &found)).collect();
-        if faults.is_empty() { Ok(()) } else { Err(faults) }
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(faults)
+        }
     };
     let parsed = Parser::new(&allocator, text, kind).parse();
     faults(&mut parsed.diagnostics.into_iter())?;
@@ -47,7 +51,11 @@ pub fn compile(path: &str, text: &str, mode: Mode) -> Result<Compiled, Vec<Fault
             .build_with_scoping(types, &mut program);
         faults(&mut transformed.diagnostics.into_iter())?;
     }
-    let mut specifiers = Specifiers { allocator: &allocator, text, imports: Vec::new() };
+    let mut specifiers = Specifiers {
+        allocator: &allocator,
+        text,
+        imports: Vec::new(),
+    };
     specifiers.visit_program(&mut program);
     let imports = specifiers.imports;
     if mode == Mode::Release {
@@ -56,7 +64,9 @@ pub fn compile(path: &str, text: &str, mode: Mode) -> Result<Compiled, Vec<Fault
             compress: Some(CompressOptions::smallest()),
             ..MinifierOptions::default()
         };
-        scoping = Minifier::new(options).minify(&allocator, &mut program).scoping;
+        scoping = Minifier::new(options)
+            .minify(&allocator, &mut program)
+            .scoping;
     } else {
         scoping = None;
     }

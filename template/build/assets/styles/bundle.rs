@@ -57,14 +57,21 @@ pub fn bundle(path: &str, sources: &Sources, mode: Mode) -> Result<Bundled, Faul
         .map_err(|error| fault(path, &error))?;
     drop(bundler);
     if mode == Mode::Release {
-        let options = MinifyOptions { targets, ..MinifyOptions::default() };
-        joined.minify(options).map_err(|error| fault(path, &error))?;
+        let options = MinifyOptions {
+            targets,
+            ..MinifyOptions::default()
+        };
+        joined
+            .minify(options)
+            .map_err(|error| fault(path, &error))?;
     }
     let printed = joined.to_css(PrinterOptions {
         minify: mode == Mode::Release,
         source_map: map.as_mut(),
         targets,
-        analyze_dependencies: Some(DependencyOptions { remove_imports: false }),
+        analyze_dependencies: Some(DependencyOptions {
+            remove_imports: false,
+        }),
         ..PrinterOptions::default()
     });
     let printed = printed.map_err(|error| fault(path, &error))?;
@@ -72,12 +79,18 @@ pub fn bundle(path: &str, sources: &Sources, mode: Mode) -> Result<Bundled, Faul
     Ok(Bundled {
         code: printed.code,
         map: map.and_then(|mut map| map.to_json(None).ok()),
-        references: references.into_iter().map(|found| reference(path, found)).collect(),
+        references: references
+            .into_iter()
+            .map(|found| reference(path, found))
+            .collect(),
     })
 }
 
 fn parser<'a>(path: &str) -> ParserOptions<'a> {
-    ParserOptions { filename: path.to_owned(), ..ParserOptions::default() }
+    ParserOptions {
+        filename: path.to_owned(),
+        ..ParserOptions::default()
+    }
 }
 
 fn reference(entry: &str, found: Dependency) -> Reference {
@@ -103,9 +116,11 @@ fn reference(entry: &str, found: Dependency) -> Reference {
 fn fault<T: std::fmt::Display>(path: &str, error: &Error<T>) -> Fault {
     match &error.loc {
         // Its lines count from 0, its columns from 1.
-        Some(ErrorLocation { filename, line, column }) => {
-            Fault::at(filename, *line as usize + 1, *column as usize, &error.kind)
-        }
+        Some(ErrorLocation {
+            filename,
+            line,
+            column,
+        }) => Fault::at(filename, *line as usize + 1, *column as usize, &error.kind),
         None => Fault::of_file(path, &error.kind),
     }
 }

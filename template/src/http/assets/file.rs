@@ -24,6 +24,7 @@ use crate::telemetry::RequestSeries;
 const FOREVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 
 /// In development, where names stay and content changes.
+#[cfg(not(embedded_assets))]
 const ASK_AGAIN: HeaderValue = HeaderValue::from_static("no-cache");
 
 /// An asset in the binary.
@@ -60,7 +61,10 @@ impl Files {
     /// Changes with any file whose path is wanted. A source map changes only with the file that it belongs to.
     #[cfg(not(embedded_assets))]
     pub(super) fn fingerprint(&self, wants: impl Fn(&str) -> bool) -> u64 {
-        let wanted = self.0.iter().filter(|(path, _)| wants(path) && !path.ends_with(".map"));
+        let wanted = self
+            .0
+            .iter()
+            .filter(|(path, _)| wants(path) && !path.ends_with(".map"));
         let mut files: Vec<_> = wanted.collect();
         files.sort_by_key(|(path, _)| *path);
         let mut hasher = DefaultHasher::new();
@@ -189,7 +193,8 @@ impl File {
         let mut hasher = DefaultHasher::new();
         hasher.write(&self.body);
         let fingerprint = hasher.finish();
-        let tags = ["", "-br", "-zstd", "-gzip"].map(|suffix| format!("\"{fingerprint:016x}{suffix}\""));
+        let tags =
+            ["", "-br", "-zstd", "-gzip"].map(|suffix| format!("\"{fingerprint:016x}{suffix}\""));
         let tag_values = tags.each_ref().map(|tag| value(tag));
         let mut headers = HeaderMap::with_capacity(24);
         headers.insert(request_id::HEADER, HeaderValue::from_static(""));

@@ -48,7 +48,10 @@ struct State {
 
 impl Live {
     pub fn open(settings: &AssetSettings, is_watched: bool) -> Self {
-        IS_WATCHED.fetch_or(is_watched, Ordering::Relaxed);
+        let is_watched = is_watched && settings.dir.is_dir();
+        if is_watched {
+            IS_WATCHED.store(true, Ordering::Relaxed);
+        }
         let files = read_set(Path::new(SET)).unwrap_or_else(|error| {
             tracing::error!(%error, "the assets of this build cannot be read");
             Files::default()
@@ -74,17 +77,19 @@ impl Live {
     ///
     /// # Errors
     /// What is wrong with a source.
-    pub async fn current(self: Arc<Self>) -> Result<Files, Problem> {
+    pub async fn current(self: Arc<Self>, path: &str) -> Result<Files, Problem> {
+        // The script that shows what is broken comes from the last good set.
+        let must_be_whole = !path.contains(".debug.");
         if !self.is_watched {
             return Ok(self.lock().files.clone());
         }
         let looked = tokio::task::spawn_blocking(move || {
             let state = self.refresh();
             match &state.broken {
-                Some(broken) => Err(Problem::new(Kind::Internal)
+                Some(broken) if must_be_whole => Err(Problem::new(Kind::Internal)
                     .detail(broken.clone())
                     .cause(anyhow!("an asset is broken: {broken}"))),
-                None => Ok(state.files.clone()),
+                _ => Ok(state.files.clone()),
             }
         });
         let failed = |error| Err(Problem::new(Kind::Internal).cause(anyhow::Error::new(error)));
@@ -128,7 +133,11 @@ impl Live {
                     return;
                 };
                 // A line that means nothing finds out whether anybody listens.
-                let event = if now == told { ":\n\n".to_owned() } else { format!("data: {now}\n\n") };
+                let event = if now == told {
+                    ":\n\n".to_owned()
+                } else {
+                    format!("data: {now}\n\n")
+                };
                 told = now;
                 if sender.send(Frame::data(event.into())).await.is_err() {
                     return;

@@ -1,4 +1,4 @@
-//! `[assets]`
+//! Where assets come from, and where browsers find them.
 
 use std::path::PathBuf;
 
@@ -7,6 +7,7 @@ use validator::Validate;
 
 use crate::http::server::an_origin;
 
+/// `[assets]`
 #[derive(Clone, Debug, Deserialize, Serialize, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct AssetSettings {

@@ -9,7 +9,11 @@ use axum::http::{HeaderMap, HeaderValue};
 /// The place in `tags` of the one that the client has, `selected` before any other; `None` without a match.
 ///
 /// Tags are compared weakly, as `If-None-Match` asks for.
-pub(in crate::http) fn known_tag(request: &HeaderMap, tags: &[String], selected: usize) -> Option<usize> {
+pub(in crate::http) fn known_tag(
+    request: &HeaderMap,
+    tags: &[String],
+    selected: usize,
+) -> Option<usize> {
     let lines = request.get_all(IF_NONE_MATCH).iter();
     let members = lines
         .filter_map(|line| line.to_str().ok())
