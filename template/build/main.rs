@@ -1,4 +1,4 @@
-//! Stamps the build, lists the migrations to embed, and makes the assets.{% capture body %}
+//! Stamps the build, and makes what is embedded in it.{% capture body %}
 
 #![expect(
     clippy::disallowed_methods,
@@ -6,12 +6,13 @@
 )]
 
 use std::env;
-use std::path::PathBuf; //~{% if frontend == "pages" %}
+use std::path::PathBuf;
+
+mod migrations;
+mod stamps; //~{% if frontend == "pages" %}
 
 mod asset_step;
 mod assets; //~{% endif %}
-mod migrations;
-mod stamps;
 
 fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()); //~{% if frontend == "pages" %}

@@ -111,7 +111,7 @@ fn open_cache(settings: &Settings, clock: &Clock) -> Store {
     Store::open(cache, &origin, clock)
 }
 
-/// What cached pages were made by and made of: this build, this database, and what the service and its assets are called.
+/// What cached pages were made by and made of: this build, this database, and the addresses on them.
 fn origin(settings: &Settings) -> String {
     let mut made_of = DefaultHasher::new();
     settings.database.url.expose().hash(&mut made_of);

@@ -84,9 +84,9 @@ fn rules<'a>(
     what: &str,
     arms: impl Iterator<Item = (&'a str, impl Display)>,
 ) -> String {
-    let arms: String = arms
-        .map(|(source, value)| format!("    ({source:?}) => {{ {value} }};\n"))
-        .collect();
+    let arms = arms.fold(String::new(), |arms, (source, value)| {
+        arms + &format!("    ({source:?}) => {{ {value} }};\n")
+    });
     format!(
         "/// {says}, by the path of its source. It is an error if there is none.\n\
          #[allow(unused_macros)]\n\

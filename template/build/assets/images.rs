@@ -148,12 +148,18 @@ fn decode(content: &[u8]) -> Result<DynamicImage, String> {
 fn webp(pixels: &DynamicImage, width: u32) -> Result<Vec<u8>, String> {
     let resized = resized(pixels, width);
     let (width, height) = (resized.width(), resized.height());
-    let encoded = if resized.color().has_alpha() {
-        webp::Encoder::from_rgba(&resized.to_rgba8(), width, height).encode(WEBP_QUALITY)
+    let (rgba, rgb);
+    let encoder = if resized.color().has_alpha() {
+        rgba = resized.to_rgba8();
+        webp::Encoder::from_rgba(&rgba, width, height)
     } else {
-        webp::Encoder::from_rgb(&resized.to_rgb8(), width, height).encode(WEBP_QUALITY)
+        rgb = resized.to_rgb8();
+        webp::Encoder::from_rgb(&rgb, width, height)
     };
-    Ok(encoded.to_vec())
+    match encoder.encode_simple(false, WEBP_QUALITY) {
+        Ok(made) => Ok(made.to_vec()),
+        Err(error) => Err(format!("it cannot be made a WebP: {error:?}")),
+    }
 }
 
 fn rewritten(pixels: &DynamicImage, path: &str, original: &[u8]) -> Result<Vec<u8>, String> {

@@ -71,7 +71,7 @@ pub fn add(sources: &Sources, set: &mut Set, store: &mut Store) -> Result<(), Ve
             Ok(module) => {
                 modules.insert(path, module);
             }
-            Err(more) => faults.extend(more),
+            Err(found) => faults.extend(found),
         }
     }
     if !faults.is_empty() {
@@ -185,7 +185,8 @@ fn add_one(
     }
     if let Some(map) = &module.compiled.map {
         let name = format!("{own}.map");
-        code += &format!("//# sourceMappingURL={}\n", names::relative(own, &name));
+        let comment = format!("//# sourceMappingURL={}\n", names::relative(own, &name));
+        code.push_str(&comment);
         set.add(Asset::new(None, name, map.clone().into_bytes()));
     }
     let source = Some(path).filter(|path| !is_part(path));

@@ -43,11 +43,11 @@ impl Store {
         if let Ok(kept) = fs::read(&file) {
             return Ok(kept);
         }
-        let made = make()?;
+        let result = make()?;
         self.made.push(format!("{step} {name}"));
         // One that cannot be kept is made again next time.
-        let _ = write_whole(&file, &made);
-        Ok(made)
+        let _ = write_whole(&file, &result);
+        Ok(result)
     }
 
     /// Removes what this build had no use for.

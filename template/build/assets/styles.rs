@@ -90,7 +90,7 @@ fn add_one(
         .collect();
     let mode = [u8::from(set.mode == Mode::Release)];
     let mut parts: Vec<&[u8]> = vec![&mode];
-    parts.extend(made_of.iter().map(|path| path.as_bytes()));
+    parts.extend(made_of.iter().map(String::as_bytes));
     parts.extend(hashes.iter().map(|hash| &hash[..]));
     let json = store.get_or_make("style", path, &parts, || {
         let bundled = bundle::bundle(path, sources, set.mode).map_err(|fault| vec![fault])?;
@@ -146,10 +146,9 @@ fn publish(path: &str, bundled: Bundled, set: &mut Set) -> Result<(), Vec<Fault>
     let name = names::published(path, code.as_bytes(), set.mode);
     if let Some(map) = bundled.map {
         let map_name = format!("{name}.map");
-        code += &format!(
-            "\n/*# sourceMappingURL={} */\n",
-            names::relative(&name, &map_name)
-        );
+        let place = names::relative(&name, &map_name);
+        let comment = format!("\n/*# sourceMappingURL={place} */\n");
+        code.push_str(&comment);
         set.add(Asset::new(None, map_name, map.into_bytes()));
     }
     set.add(Asset::new(Some(path), name, code.into_bytes()));

@@ -15,9 +15,8 @@ use bytes::Bytes;
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use tower::ServiceExt;
-use tracing::Instrument; //~{% if frontend == "pages" %}
+use tracing::Instrument;
 
-use super::assets::Assets; //~{% endif %}
 use super::page_cache::{Asked, CacheStatus, PageCache, STATUS_HEADER};
 use super::request_id::RequestId;
 use super::security;
@@ -35,7 +34,7 @@ struct Parts {
     routes: Router,
     clock: Clock, //~{% if frontend == "pages" %}
     /// Those that are in memory too.
-    assets: Option<Assets>, //~{% endif %}
+    assets: Option<super::assets::Assets>, //~{% endif %}
 }
 
 /// A request that has just come.
@@ -91,7 +90,7 @@ impl Front {
 
     /// Answers with these too.
     #[must_use]
-    pub fn with_assets(self, assets: Assets) -> Self {
+    pub fn with_assets(self, assets: super::assets::Assets) -> Self {
         let mut parts = Arc::unwrap_or_clone(self.0);
         parts.assets = Some(assets);
         Self(Arc::new(parts))

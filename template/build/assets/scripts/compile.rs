@@ -75,7 +75,7 @@ pub fn compile(path: &str, text: &str, mode: Mode) -> Result<Compiled, Vec<Fault
         .with_scoping(scoping)
         .build(&program);
     Ok(Compiled {
-        code: printed.code.to_string(),
+        code: printed.code,
         map: printed.map.map(|map| map.to_json_string()),
         imports,
     })

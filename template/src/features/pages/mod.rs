@@ -79,3 +79,51 @@ fn error_page(problem: &ProblemDocument) -> Option<String> {
     };
     page.render().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use crate::http::assets::Picture;
+
+    #[derive(Template)]
+    #[template(
+        ext = "html",
+        source = "{% import \"media.html\" as media %}{% call media::picture(hero, \"A ship\", \"100vw\") %}{% endcall %}"
+    )]
+    struct Page {
+        hero: Picture,
+    }
+
+    #[test]
+    fn a_picture_keeps_its_room_free_and_loads_what_fits() {
+        const VERSIONS: &[(u32, Url)] = &[(480, Url::new("hero-480.webp"))];
+        let hero = Picture {
+            url: Url::new("hero.jpg"),
+            width: 600,
+            height: 400,
+            versions: VERSIONS,
+        };
+        let html = Page { hero }.render().unwrap();
+        let lines: Vec<&str> = html
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                "<picture>",
+                r#"<source type="image/webp" srcset="/assets/hero-480.webp 480w" sizes="100vw">"#,
+                r#"<img src="/assets/hero.jpg" alt="A ship" width="600" height="400" loading="lazy" decoding="async">"#,
+                "</picture>",
+            ]
+        );
+        let as_it_is = Picture {
+            versions: &[],
+            ..hero
+        };
+        let html = Page { hero: as_it_is }.render().unwrap();
+        assert!(!html.contains("<source"), "{html}");
+    }
+}

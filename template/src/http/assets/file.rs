@@ -58,14 +58,15 @@ impl Files {
         self.0.get(path).cloned()
     }
 
-    /// Changes with any file whose path is wanted. A source map changes only with the file that it belongs to.
+    /// Changes with any file of this part. A source map changes only with the file that it belongs to.
     #[cfg(not(embedded_assets))]
-    pub(super) fn fingerprint(&self, wants: impl Fn(&str) -> bool) -> u64 {
-        let wanted = self
-            .0
-            .iter()
-            .filter(|(path, _)| wants(path) && !path.ends_with(".map"));
-        let mut files: Vec<_> = wanted.collect();
+    pub(super) fn fingerprint(&self, part: Changeable) -> u64 {
+        let is_wanted = |path: &str, file: &File| {
+            let is_style = file.content_type.as_bytes().starts_with(b"text/css");
+            is_style == (part == Changeable::Styles) && path.strip_suffix(".map").is_none()
+        };
+        let all = self.0.iter();
+        let mut files: Vec<_> = all.filter(|(path, file)| is_wanted(path, file)).collect();
         files.sort_by_key(|(path, _)| *path);
         let mut hasher = DefaultHasher::new();
         for (path, file) in files {
@@ -74,6 +75,14 @@ impl Files {
         }
         hasher.finish()
     }
+}
+
+/// What a page does about a change: stylesheets are exchanged where they stand.
+#[cfg(not(embedded_assets))]
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Changeable {
+    Styles,
+    Rest,
 }
 
 impl FromIterator<(Box<str>, Arc<File>)> for Files {
@@ -231,4 +240,102 @@ fn response(status: StatusCode, headers: HeaderMap, body: Bytes) -> Response<Ful
 /// Everything that goes in here is plain ASCII.
 fn value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use http_body_util::BodyExt;
+
+    const BODY: &[u8] = b"body { color: red }";
+
+    fn file() -> Arc<File> {
+        let embedded = Embedded {
+            path: "app.0123abcd.css",
+            content_type: "text/css; charset=utf-8",
+            body: BODY,
+            encoded: [Some(b"in brotli"), None, Some(b"in gzip")],
+        };
+        let files = Files::embedded(&[embedded]);
+        assert!(files.get("app.css").is_none());
+        files.get("app.0123abcd.css").expect("it is there")
+    }
+
+    async fn ask(method: Method, headers: &[(&str, &str)]) -> (u16, HeaderMap, Bytes) {
+        let headers = headers.iter().map(|(name, value)| {
+            let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+            (name, value.parse().unwrap())
+        });
+        let headers: HeaderMap = headers.collect();
+        let response = file()
+            .answer(Asked::of(&method, &headers))
+            .expect("an answer");
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        (parts.status.as_u16(), parts.headers, body)
+    }
+
+    #[tokio::test]
+    async fn each_encoding_has_its_own_tag_by_which_it_is_known_again() {
+        let mut tags = Vec::new();
+        for (accepted, encoding, expected) in [
+            ("identity", None, BODY),
+            ("br, gzip", Some("br"), b"in brotli"),
+            ("zstd, gzip;q=0.5", Some("gzip"), b"in gzip"),
+            ("zstd", None, BODY),
+        ] {
+            let (status, headers, body) = ask(Method::GET, &[("accept-encoding", accepted)]).await;
+            assert_eq!((status, &body[..]), (200, expected), "{accepted}");
+            let found = headers
+                .get(CONTENT_ENCODING)
+                .map(|value| value.to_str().unwrap());
+            assert_eq!(found, encoding);
+            assert_eq!(headers[VARY], "accept-encoding");
+            assert_eq!(
+                headers[CACHE_CONTROL],
+                "public, max-age=31536000, immutable"
+            );
+            let tag = headers[ETAG].to_str().unwrap().to_owned();
+            let known = [("accept-encoding", accepted), ("if-none-match", &*tag)];
+            let (status, headers, body) = ask(Method::GET, &known).await;
+            assert_eq!((status, &body[..]), (304, &b""[..]));
+            assert_eq!(headers[ETAG], tag.as_str());
+            tags.push(tag);
+        }
+        tags.sort();
+        tags.dedup();
+        assert_eq!(tags.len(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_part_is_one_of_the_body_as_it_is() {
+        let range = [("range", "bytes=0-3"), ("accept-encoding", "br")];
+        let (status, headers, body) = ask(Method::GET, &range).await;
+        assert_eq!((status, &body[..]), (206, &b"body"[..]));
+        assert_eq!(headers[CONTENT_RANGE], format!("bytes 0-3/{}", BODY.len()));
+        assert!(headers.get(CONTENT_ENCODING).is_none());
+        // Of another version, or for HEAD, there are no parts.
+        let (status, ..) = ask(Method::GET, &[range[0], ("if-range", "\"other\"")]).await;
+        assert_eq!(status, 200);
+        let (status, headers, body) = ask(Method::HEAD, &range[..1]).await;
+        assert_eq!((status, body.len()), (200, 0));
+        assert_eq!(headers[CONTENT_LENGTH], BODY.len().to_string());
+    }
+
+    #[test]
+    fn what_cannot_be_given_is_refused() {
+        let refusal = |name: &'static str, value: &'static str| {
+            let headers = HeaderMap::from_iter([(
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            )]);
+            file().answer(Asked::of(&Method::GET, &headers)).err()
+        };
+        assert_eq!(
+            refusal("range", "bytes=99-"),
+            Some(Refused::Range(BODY.len()))
+        );
+        assert_eq!(refusal("accept-encoding", "*;q=0"), Some(Refused::Encoding));
+    }
 }

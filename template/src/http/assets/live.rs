@@ -18,6 +18,7 @@ use hyper::body::Frame;
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
+use super::file::Changeable;
 use super::{AssetSettings, File, Files};
 use crate::http::problem::{Kind, Problem};
 use crate::telemetry::build_info;
@@ -159,8 +160,8 @@ impl Live {
         let state = self.refresh();
         serde_json::json!({
             "build": build_info().fingerprint,
-            "styles": format!("{:016x}", state.files.fingerprint(|path| path.ends_with(".css"))),
-            "rest": format!("{:016x}", state.files.fingerprint(|path| !path.ends_with(".css"))),
+            "styles": format!("{:016x}", state.files.fingerprint(Changeable::Styles)),
+            "rest": format!("{:016x}", state.files.fingerprint(Changeable::Rest)),
             "broken": state.broken,
         })
         .to_string()

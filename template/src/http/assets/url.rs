@@ -62,11 +62,13 @@ mod tests {
 
     #[test]
     fn a_picture_lists_its_versions_by_width() {
+        const VERSIONS: &[(u32, Url)] =
+            &[(480, Url::new("a-480.webp")), (600, Url::new("a-600.webp"))];
         let picture = Picture {
             url: Url::new("a.jpg"),
             width: 600,
             height: 400,
-            versions: &[(480, Url::new("a-480.webp")), (600, Url::new("a-600.webp"))],
+            versions: VERSIONS,
         };
         assert_eq!(
             picture.srcset(),
