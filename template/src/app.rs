@@ -34,7 +34,7 @@ fn components(platform: &Platform) -> Vec<Component> {
         stores(platform),
         handlers::operator::component(platform),
         handlers::articles::component(articles.clone()), //~{% if frontend == "pages" %}
-        crate::features::pages::component(),
+        crate::features::pages::component(platform),
         crate::features::pages::articles::component(articles.clone(), platform),
         crate::features::pages::browser::component(platform),
         crate::features::pages::feed::component(articles.clone(), platform),
@@ -152,10 +152,16 @@ impl App {
             presentation,
             platform.tasks.clone(),
         );
+        let front = Front::new(
+            platform.pages.clone(),
+            public.clone(),
+            platform.clock.clone(),
+        ); //~{% if frontend == "pages" %}
+        let front = front.with_assets(platform.assets.clone()); //~{% endif %}
         let (operator, _) = operator.into_parts();
-        tasks.extend(warm_up(&platform, warm, public.clone(), phase.is_starting));
+        tasks.extend(warm_up(&platform, warm, public, phase.is_starting));
         Ok(Self {
-            public: Front::new(platform.pages.clone(), public, platform.clock.clone()),
+            public: front,
             operator: http::around_operator(operator, &platform.settings, platform.tasks.clone()),
             platform,
             routes,

@@ -6,7 +6,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::domain::clock::Clock;
-use crate::domain::events::Events;
+use crate::domain::events::Events; //~{% if frontend == "pages" %}
+use crate::http::assets::Assets; //~{% endif %}
 use crate::http::page_cache::PageCache;
 use crate::infra::cache::Store;
 use crate::infra::db::Database;
@@ -18,7 +19,9 @@ pub struct Platform {
     pub metrics: Exporter,
     pub database: Database,
     pub cache: Store,
-    pub pages: PageCache,
+    pub pages: PageCache, //~{% if frontend == "pages" %}
+    /// What pages load.
+    pub assets: Assets, //~{% endif %}
     pub events: Events,
     pub clock: Clock,
     /// Ends serving.
@@ -61,11 +64,16 @@ impl Platform {
         cache: Store,
         clock: Clock,
     ) -> Self {
+        let pages = PageCache::new(&cache, clock.clone()); //~{% if frontend == "pages" %}
+        let is_watched = settings.environment.is_development();
+        let assets = Assets::open(&settings.assets, is_watched); //~{% endif %}
         Self {
             settings,
             metrics,
             database,
-            pages: PageCache::new(&cache, clock.clone()),
+            pages, //~{% if frontend == "pages" %}
+            // Opened before any page is made, which may refer to them.
+            assets, //~{% endif %}
             cache,
             events: Events::default(),
             clock,
@@ -105,10 +113,12 @@ fn open_cache(settings: &Settings, clock: &Clock) -> Store {
     Store::open(cache, &origin, clock)
 }
 
-/// What cached pages were made by and made of: this build, this database, and what the service is called.
+/// What cached pages were made by and made of: this build, this database, and the addresses on them.
 fn origin(settings: &Settings) -> String {
     let mut made_of = DefaultHasher::new();
     settings.database.url.expose().hash(&mut made_of);
-    settings.server.public_url.hash(&mut made_of);
+    settings.server.public_url.hash(&mut made_of); //~{% if frontend == "pages" %}
+    settings.assets.public_url.hash(&mut made_of);
+    settings.environment.is_development().hash(&mut made_of); //~{% endif %}
     format!("{}-{:016x}", build_info().fingerprint, made_of.finish())
 } //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

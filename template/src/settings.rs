@@ -16,7 +16,8 @@ use toml::Table;
 use validator::{Validate, ValidationError};
 
 use self::layers::{Layers, each_leaf};
-pub use self::secret::Secret;
+pub use self::secret::Secret; //~{% if frontend == "pages" %}
+use crate::http::assets::AssetSettings; //~{% endif %}
 use crate::http::{OperatorSettings, ServerSettings};
 use crate::infra::cache::CacheSettings; //~{% if features contains "redis" %}
 use crate::infra::cache::RedisSettings; //~{% endif %}
@@ -32,7 +33,9 @@ pub struct Settings {
     #[serde(skip, default)]
     pub environment: Environment,
     #[validate(nested)]
-    pub server: ServerSettings,
+    pub server: ServerSettings, //~{% if frontend == "pages" %}
+    #[validate(nested)]
+    pub assets: AssetSettings, //~{% endif %}
     #[validate(nested)]
     pub operator: OperatorSettings,
     #[validate(nested)]

@@ -1,5 +1,4 @@
-//! What every request meets first: it gets a name, is answered at once if it asks for a page in memory, and is logged and
-//! counted.
+//! What every request meets first: a name, an answer if it asks for something in memory, a line in the log.{% capture body %}
 //!
 //! Everything else goes on to the routes and the layers around them. Nobody can tell from an answer, its line in the log or
 //! the metrics which way it went; tests hold the two equal.
@@ -29,10 +28,13 @@ use crate::telemetry::{InFlight, RequestRecord, RequestSeries};
 #[derive(Clone)]
 pub struct Front(Arc<Parts>);
 
+#[derive(Clone)]
 struct Parts {
     pages: PageCache,
     routes: Router,
-    clock: Clock,
+    clock: Clock, //~{% if frontend == "pages" %}
+    /// Those that are in memory too.
+    assets: Option<super::assets::Assets>, //~{% endif %}
 }
 
 /// A request that has just come.
@@ -53,10 +55,12 @@ impl Answer for Front {
         let at = Instant::now();
         let asked = Asked::of(request.method(), request.headers());
         let id = RequestId::of(asked.request_id);
-        let page = self.page(at, client, &id, asked, request.uri());
-        let answer = if let Some(mut page) = page {
-            id.name(page.headers_mut());
-            Ok(page.map(Either::Left))
+        let uri = request.uri();
+        let found = self.page(at, client, &id, asked, uri); //~{% if frontend == "pages" %}
+        let found = found.or_else(|| self.asset(at, client, &id, asked, uri)); //~{% endif %}
+        let answer = if let Some(mut found) = found {
+            id.name(found.headers_mut());
+            Ok(found.map(Either::Left))
         } else {
             let client = Arc::clone(client);
             let arrival = Arrival { at, client, id };
@@ -65,7 +69,7 @@ impl Answer for Front {
         };
         async move {
             match answer {
-                Ok(page) => page,
+                Ok(found) => found,
                 Err(routes) => routes.await.map(Either::Right),
             }
         }
@@ -78,9 +82,19 @@ impl Front {
         Self(Arc::new(Parts {
             pages,
             routes,
-            clock,
+            clock, //~{% if frontend == "pages" %}
+            // Pages can do without.
+            assets: None, //~{% endif %}
         }))
-    }
+    } //~{% if frontend == "pages" %}
+
+    /// Answers with these too.
+    #[must_use]
+    pub fn with_assets(self, assets: super::assets::Assets) -> Self {
+        let mut parts = Arc::unwrap_or_clone(self.0);
+        parts.assets = Some(assets);
+        Self(Arc::new(parts))
+    } //~{% endif %}
 
     /// The way of a page in memory. It never waits, so nothing on it is counted as being in flight.
     fn page(
@@ -117,7 +131,41 @@ impl Front {
         }
         .log();
         Some(response)
-    }
+    } //~{% if frontend == "pages" %}
+
+    /// The way of an asset in memory, which does not wait either.
+    fn asset(
+        &self,
+        at: Instant,
+        client: &Client,
+        id: &RequestId,
+        asked: Asked<'_>,
+        uri: &Uri,
+    ) -> Option<Response<Full<Bytes>>> {
+        if !matches!(*asked.method, Method::GET | Method::HEAD) {
+            return None;
+        }
+        let Parts { assets, clock, .. } = &*self.0;
+        let asset = assets.as_ref()?.at_hand(uri.path())?;
+        let response = asset.answer(asked).ok()?;
+        let (method, status, duration) = (label(asked.method), response.status(), at.elapsed());
+        asset.count(method, status, duration);
+        RequestRecord {
+            at: clock.now_micros(),
+            request_id: id.as_str(),
+            method,
+            route: super::assets::ROUTE,
+            path: uri.path(),
+            status: status.as_u16(),
+            duration,
+            bytes: response.body().size_hint().exact(),
+            cache: "",
+            client: &client.ip,
+            user_agent: text(asked.user_agent),
+        }
+        .log();
+        Some(response)
+    } //~{% endif %}
 
     /// The way of everything else.
     async fn route(self, arrival: Arrival, mut request: Request<Incoming>) -> Response<Body> {
@@ -178,4 +226,4 @@ fn text(value: Option<&HeaderValue>) -> &str {
     value
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default()
-}
+} //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

@@ -6,8 +6,8 @@
 //! page made anew. A page in memory is answered by [`super::Front`] before the request gets here.
 
 mod asked;
-mod conditions;
-mod encoding;
+pub(super) mod conditions;
+pub(super) mod encoding;
 mod page;
 mod policy;
 mod stored;
@@ -18,9 +18,8 @@ use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::MatchedPath;
-use axum::http::header::CONTENT_RANGE;
+use axum::http::HeaderName;
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use metrics::histogram;
 use tokio::sync::Semaphore;
@@ -29,8 +28,7 @@ use tokio::task::JoinError;
 pub(super) use self::asked::Asked;
 pub use self::page::Page;
 pub use self::policy::CachePolicy;
-use self::stored::Refused;
-pub(super) use self::stored::StoredPage;
+pub(super) use self::stored::{Refused, StoredPage};
 use super::problem::{Kind, Problem};
 use crate::domain::clock::Clock;
 use crate::infra::cache::{Cache, Cached, Loaded, Source, Store};
@@ -228,13 +226,7 @@ impl PageCache {
         };
         match answer {
             Ok(response) => Ok(response.map(Body::new)),
-            Err(Refused::Encoding) => Err(Problem::new(Kind::NotAcceptable)
-                .detail("The page has none of the encodings in Accept-Encoding.")),
-            Err(Refused::Range(length)) => {
-                let length = HeaderValue::from_str(&format!("bytes */{length}"));
-                let headers = length.map(|length| [(CONTENT_RANGE, length)]).ok();
-                Ok((headers, Problem::new(Kind::RangeNotSatisfiable)).into_response())
-            }
+            Err(refused) => Ok(refused.into_response()),
         }
     }
 }

@@ -161,6 +161,7 @@ pub struct Problem {
     detail: Option<String>,
     errors: Vec<FieldError>,
     retry_after_seconds: Option<u32>,
+    kept_for_seconds: u32,
     /// For the log, and for developers; never sent in production.
     cause: Option<Arc<anyhow::Error>>,
 }
@@ -173,6 +174,7 @@ impl Problem {
             detail: None,
             errors: Vec::new(),
             retry_after_seconds: None,
+            kept_for_seconds: 0,
             cause: None,
         }
     }
@@ -193,6 +195,13 @@ impl Problem {
     #[must_use]
     pub fn retry_after_seconds(mut self, seconds: u32) -> Self {
         self.retry_after_seconds = Some(seconds);
+        self
+    }
+
+    /// How long caches may remember it; otherwise not at all.
+    #[must_use]
+    pub fn kept_for_seconds(mut self, seconds: u32) -> Self {
+        self.kept_for_seconds = seconds;
         self
     }
 
@@ -383,7 +392,12 @@ fn render(
     // What else a layer said, such as Allow, stays.
     headers.remove(CONTENT_LENGTH);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let cache_control = match problem.kept_for_seconds {
+        0 => HeaderValue::from_static("no-store"),
+        seconds => HeaderValue::from_str(&format!("public, max-age={seconds}"))
+            .unwrap_or_else(|_| HeaderValue::from_static("no-store")),
+    };
+    headers.insert(CACHE_CONTROL, cache_control);
     headers.insert(VARY, HeaderValue::from_static("accept"));
     if let Some(seconds) = problem.retry_after_seconds {
         headers.insert("retry-after", HeaderValue::from(seconds));

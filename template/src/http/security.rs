@@ -1,4 +1,6 @@
-//! The headers that tell browsers what a page of this service may do: nothing that it does not need.
+//! The headers that tell browsers what a page of this service may do: nothing that it does not need.{% capture body %}
+
+use std::sync::OnceLock;
 
 use axum::http::HeaderMap;
 use axum::http::header::{
@@ -32,6 +34,9 @@ const PAGES: HeaderValue = HeaderValue::from_static(
     "default-src 'self'; img-src 'self' data: https:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'",
 );
 
+/// What [`PAGES`] is, once the settings have had a say in it.
+static PAGES_IN_USE: OnceLock<HeaderValue> = OnceLock::new();
+
 /// The viewer of the API sets styles in its text.
 const VIEWER: HeaderValue = HeaderValue::from_static(
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; form-action 'self'; \
@@ -39,17 +44,27 @@ const VIEWER: HeaderValue = HeaderValue::from_static(
 );
 
 /// The routes that get [`VIEWER`].
-const VIEWER_ROUTE: &str = "/api/docs";
+const VIEWER_ROUTE: &str = "/api/docs"; //~{% if frontend == "pages" %}
+
+/// Lets pages load their styles, scripts and fonts from `origin` too. Only the first call counts.
+pub(super) fn allow_assets_from(origin: &str) {
+    let policy = PAGES;
+    let policy = policy.to_str().unwrap_or_default();
+    let policy = policy.replacen("'self'", &format!("'self' {origin}"), 1);
+    if let Ok(policy) = HeaderValue::from_str(&policy) {
+        let _ = PAGES_IN_USE.set(policy);
+    }
+} //~{% endif %}
 
 /// Completes the headers of an answer to `route`.
 pub(super) fn protect(headers: &mut HeaderMap, route: &str) {
     let policy = if route.starts_with(VIEWER_ROUTE) {
         VIEWER
     } else {
-        PAGES
+        PAGES_IN_USE.get_or_init(|| PAGES).clone()
     };
     headers.entry(CONTENT_SECURITY_POLICY).or_insert(policy);
     for (name, value) in HEADERS {
         headers.entry(name).or_insert(value);
     }
-}
+} //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

@@ -75,7 +75,7 @@ impl ServerSettings {
 }
 
 /// A scheme, a host, perhaps a port, and no more.
-fn an_origin(url: &str) -> Result<(), ValidationError> {
+pub(super) fn an_origin(url: &str) -> Result<(), ValidationError> {
     let host = url
         .strip_prefix("https://")
         .or_else(|| url.strip_prefix("http://"))

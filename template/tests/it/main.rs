@@ -2,7 +2,8 @@
 
 mod architecture;
 mod articles;
-mod articles_store;
+mod articles_store; //~{% if frontend == "pages" %}
+mod assets; //~{% endif %}
 mod cache;
 mod cli; //~{% if features contains "redis" %}
 mod fleet; //~{% endif %}

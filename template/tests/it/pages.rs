@@ -42,7 +42,7 @@ fn assert_sane(page: &Answer) {
         ("<main", 1),
         ("<title>", 1),
         ("</html>", 1),
-        ("<script", 0),
+        ("<script", 1),
     ] {
         assert_eq!(html.matches(part).count(), times, "{part} in {html}");
     }
@@ -157,7 +157,6 @@ async fn what_is_not_there_is_a_page_for_a_browser() {
         "/?tag=Not%20A%20Tag",
         "/?after=a-draft",
         "/?after=hello",
-        "/assets/app.css",
     ] {
         for _ in 0..2 {
             let page = app.get_with(path, &browser).await;
@@ -247,41 +246,6 @@ async fn a_long_list_goes_on_behind_its_last_article() {
         "Article 25",
         "new articles do not shift the pages behind"
     );
-}
-
-#[tokio::test]
-async fn an_asset_is_kept_for_good_under_a_name_with_its_hash() {
-    let app = TestApp::start().await;
-    let page = app.get("/").await;
-    for (end, content_type) in [
-        (".css", "text/css; charset=utf-8"),
-        (".svg", "image/svg+xml"),
-    ] {
-        let mut urls = page
-            .text()
-            .split('"')
-            .filter(|part| part.starts_with("/assets/") && part.ends_with(end));
-        let url = urls.next().expect("the page loads it");
-        let asset = app.get(url).await;
-        assert_eq!(
-            (asset.status, asset.header("content-type")),
-            (200, content_type)
-        );
-        assert_eq!(
-            asset.header("cache-control"),
-            "public, max-age=31536000, immutable"
-        );
-        assert!(!asset.body.is_empty());
-    }
-    for path in [
-        "/assets/app.css",
-        "/assets/app.0000000000000000.css",
-        "/assets/",
-        "/assets/../Cargo.toml",
-        "/assets/%2e%2e/Cargo.toml",
-    ] {
-        assert_eq!(app.get(path).await.status, 404, "{path}");
-    }
 }
 
 #[tokio::test]

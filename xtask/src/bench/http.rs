@@ -1,4 +1,5 @@
-//! `cargo xtask bench --http`: a cached page with everything on, against a bare axum route and nginx with the same bytes.
+//! `cargo xtask bench --http`: a cached page and an asset, with everything on, against a bare axum route and nginx with the
+//! same bytes.
 //!
 //! One core for the server, one for the load generator, keep-alive, 64 connections. The servers take turns, several times
 //! over, and what counts is the median of the ratios within a turn: a machine that is busy slows all of them down.
@@ -65,20 +66,27 @@ async fn main() {
 }
 "#;
 
+/// What is measured: the same bytes from every server.
+struct Round {
+    title: &'static str,
+    /// Where the service has it.
+    path: String,
+    /// Sent with each request.
+    accepted: Option<&'static str>,
+    bytes: Vec<u8>,
+    /// The file that nginx is asked for.
+    file: &'static str,
+}
+
 /// One of the servers that are compared.
 struct Contender {
     name: &'static str,
     address: String,
-    path: &'static str,
+    path: String,
     pid: u32,
-    _server: Server,
+    /// Held for its end; the service outlives the rounds.
+    _server: Option<Stopped>,
     turns: Vec<Turn>,
-}
-
-/// Held for its end.
-enum Server {
-    Service(#[expect(dead_code, reason = "held for its Drop")] Service),
-    Other(#[expect(dead_code, reason = "held for its Drop")] Stopped),
 }
 
 /// A process that is stopped with what holds it.
@@ -112,46 +120,87 @@ pub fn run() -> Result<()> {
     let bare = build_bare(&project)?;
 
     let service = start_service(&project)?;
-    let page = make_page(&service.address)?;
     let folder = project.join("bench");
     fs::create_dir_all(&folder)?;
-    fs::write(folder.join("page.html"), &page)?;
-    let mut contenders = vec![start_bare(&bare, &folder)?];
+    let rounds = [
+        Round {
+            title: "a page in memory",
+            path: "/articles/bench".to_owned(),
+            accepted: None,
+            bytes: make_page(&service.address)?,
+            file: "page.html",
+        },
+        asset(&service.address)?,
+    ];
+    for round in rounds {
+        compare(&round, &service, &bare, &folder)?;
+    }
+    Ok(())
+}
+
+/// The stylesheet, as it is compressed.
+fn asset(address: &str) -> Result<Round> {
+    let page = wait_for(address, "/", None)?;
+    let page = String::from_utf8_lossy(&page);
+    let is_style = |part: &&str| part.starts_with("/assets/") && part.ends_with(".css");
+    let path = page.split('"').find(is_style);
+    let path = path.context("the front page has no stylesheet")?.to_owned();
+    // Of those that nginx can have beside a file as it comes.
+    let accepted = Some("gzip");
+    Ok(Round {
+        title: "an asset, compressed",
+        bytes: wait_for(address, &path, accepted)?,
+        path,
+        accepted,
+        file: "asset.css",
+    })
+}
+
+fn compare(round: &Round, service: &Service, bare: &Path, folder: &Path) -> Result<()> {
+    let bytes = folder.join(round.file);
+    fs::write(&bytes, &round.bytes)?;
+    // nginx wants the file itself to be there too.
+    fs::write(folder.join(format!("{}.gz", round.file)), &round.bytes)?;
+    let mut contenders = vec![start_bare(bare, &bytes)?];
     contenders.push(Contender {
-        name: "the service, a page in memory",
+        name: "the service",
         address: service.address.clone(),
-        path: "/articles/bench",
+        path: round.path.clone(),
         pid: service.pid(),
-        _server: Server::Service(service),
+        _server: None,
         turns: Vec::new(),
     });
-    match start_nginx(&folder)? {
+    match start_nginx(folder, round.file)? {
         Some(nginx) => contenders.push(nginx),
         None => println!("Skipped: nginx is not installed."),
     }
     for contender in &contenders {
-        let body = wait_for(&contender.address, contender.path)?;
-        ensure!(body == page, "{} does not send the page", contender.name);
+        let body = wait_for(&contender.address, &contender.path, round.accepted)?;
+        let name = contender.name;
+        ensure!(body == round.bytes, "{name} does not send the same");
     }
     println!(
-        "Measuring; {} servers take {TURNS} turns …",
+        "Measuring {}; {} servers take {TURNS} turns …",
+        round.title,
         contenders.len()
     );
     for turn in 0..=TURNS {
         for contender in &mut contenders {
-            let measured = measure(contender)?;
+            let measured = measure(contender, round.accepted)?;
             if turn > 0 {
                 contender.turns.push(measured);
             }
         }
     }
-    print(&contenders);
+    print(round, &contenders);
     Ok(())
 }
 
-fn print(contenders: &[Contender]) {
+fn print(round: &Round, contenders: &[Contender]) {
     println!(
-        "\n| one core, 64 connections, {PAGE} bytes | requests/s | against bare axum | CPU a request |\n|---|---|---|---|"
+        "\n| {}: one core, 64 connections, {} bytes | requests/s | against bare axum | CPU a request |\n|---|---|---|---|",
+        round.title,
+        round.bytes.len()
     );
     let base = &contenders[0].turns;
     for Contender { name, turns, .. } in contenders {
@@ -216,31 +265,31 @@ fn make_page(address: &str) -> Result<Vec<u8>> {
         )
     };
     let first = 1000;
-    let created = send(address, "POST", "/api/v1/articles", &article(first))?;
+    let created = send(address, "POST", "/api/v1/articles", None, &article(first))?;
     let location = created
         .head
         .lines()
         .find_map(|line| line.strip_prefix("location: "))
         .context("the article was not written")?;
-    let length = wait_for(address, "/articles/bench")?.len();
+    let length = wait_for(address, "/articles/bench", None)?.len();
     let body = (first + PAGE)
         .checked_sub(length)
         .context("the frame of a page alone is too long")?;
-    send(address, "PUT", location, &article(body))?;
-    let page = wait_for(address, "/articles/bench")?;
+    send(address, "PUT", location, None, &article(body))?;
+    let page = wait_for(address, "/articles/bench", None)?;
     ensure!(page.len() == PAGE, "the page has {} bytes", page.len());
     Ok(page)
 }
 
-fn start_bare(binary: &Path, folder: &Path) -> Result<Contender> {
+fn start_bare(binary: &Path, bytes: &Path) -> Result<Contender> {
     let port = free_port()?;
     let mut command = pinned(binary);
-    command.arg(port.to_string()).arg(folder.join("page.html"));
-    contender("a bare axum route", port, command)
+    command.arg(port.to_string()).arg(bytes);
+    contender("a bare axum route", port, "/page.html", command)
 }
 
 /// nginx as a package sets it up: the file from disk, a line in the access log for each request.
-fn start_nginx(folder: &Path) -> Result<Option<Contender>> {
+fn start_nginx(folder: &Path, served: &str) -> Result<Option<Contender>> {
     let path = std::env::var("PATH").unwrap_or_default();
     let folders = format!("{path}:/usr/sbin").leak();
     let Some(nginx) = std::env::split_paths(folders)
@@ -254,14 +303,15 @@ fn start_nginx(folder: &Path) -> Result<Option<Contender>> {
     let configuration = format!(
         "daemon off; worker_processes 1; pid {here}/nginx.pid; error_log {here}/error.log;\n\
          events {{ worker_connections 1024; }}\n\
-         http {{\n  types {{ text/html html; }}\n  sendfile on; tcp_nopush on; keepalive_requests 1000000000;\n  \
+         http {{\n  types {{ text/html html; text/css css; }}\n  gzip_static on; sendfile on; tcp_nopush on; keepalive_requests 1000000000;\n  \
          access_log {here}/access.log combined;\n  server {{ listen 127.0.0.1:{port}; root {here}; }}\n}}\n"
     );
     let file = folder.join("nginx.conf");
     fs::write(&file, configuration)?;
     let mut command = pinned(&nginx);
     command.arg("-c").arg(file);
-    contender("nginx with its access log", port, command).map(Some)
+    let path = format!("/{served}");
+    contender("nginx with its access log", port, &path, command).map(Some)
 }
 
 fn pinned(program: &Path) -> Command {
@@ -270,7 +320,7 @@ fn pinned(program: &Path) -> Command {
     command
 }
 
-fn contender(name: &'static str, port: u16, mut command: Command) -> Result<Contender> {
+fn contender(name: &'static str, port: u16, path: &str, mut command: Command) -> Result<Contender> {
     let server = command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -281,18 +331,22 @@ fn contender(name: &'static str, port: u16, mut command: Command) -> Result<Cont
     Ok(Contender {
         name,
         address: format!("127.0.0.1:{port}"),
-        path: "/page.html",
+        path: path.to_owned(),
         pid: server.id(),
-        _server: Server::Other(Stopped(server)),
+        _server: Some(Stopped(server)),
         turns: Vec::new(),
     })
 }
 
-fn measure(contender: &Contender) -> Result<Turn> {
+fn measure(contender: &Contender, accepted: Option<&str>) -> Result<Turn> {
     let url = format!("http://{}{}", contender.address, contender.path);
     let before = cpu_micros(contender.pid)?;
     let mut wrk = Command::new("taskset");
-    let output = process::capture(wrk.args(["-c", "1", "wrk"]).args(WRK).arg(url))?;
+    wrk.args(["-c", "1", "wrk"]).args(WRK);
+    if let Some(accepted) = accepted {
+        wrk.args(["-H", &format!("Accept-Encoding: {accepted}")]);
+    }
+    let output = process::capture(wrk.arg(url))?;
     let spent = cpu_micros(contender.pid)? - before;
     let text = String::from_utf8_lossy(&output.stdout);
     let number = |after: &str| -> Option<f64> {
@@ -345,13 +399,21 @@ struct Answer {
 }
 
 /// One request on a connection of its own.
-fn send(address: &str, method: &str, path: &str, json: &str) -> Result<Answer> {
+fn send(
+    address: &str,
+    method: &str,
+    path: &str,
+    accepted: Option<&str>,
+    json: &str,
+) -> Result<Answer> {
+    let accepted = accepted.map(|coding| format!("Accept-Encoding: {coding}\r\n"));
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     write!(
         stream,
         "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\n\
-         Content-Length: {}\r\n\r\n{json}",
+         {}Content-Length: {}\r\n\r\n{json}",
+        accepted.unwrap_or_default(),
         json.len()
     )?;
     let mut bytes = Vec::new();
@@ -370,10 +432,10 @@ fn send(address: &str, method: &str, path: &str, json: &str) -> Result<Answer> {
 }
 
 /// What is at `path`, as soon as there is something.
-fn wait_for(address: &str, path: &str) -> Result<Vec<u8>> {
+fn wait_for(address: &str, path: &str, accepted: Option<&str>) -> Result<Vec<u8>> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        match send(address, "GET", path, "") {
+        match send(address, "GET", path, accepted, "") {
             Ok(answer) => return Ok(answer.body),
             Err(error) if Instant::now() > deadline => return Err(error),
             Err(_) => thread::sleep(Duration::from_millis(20)),

@@ -4,8 +4,8 @@ use std::sync::{Arc, LazyLock};
 
 use axum::http::HeaderValue;
 
-use super::assets::asset_url;
 use super::flash::Flash;
+use crate::http::assets::Url;
 use crate::platform::Platform;
 
 /// The name in the header, and the title of the front page.
@@ -13,7 +13,7 @@ pub const SITE: &str = env!("CARGO_PKG_NAME");
 
 /// Begins the loading of the stylesheet before the page is read. A proxy may send it ahead of the answer (RFC 8297).
 pub static PRELOAD: LazyLock<HeaderValue> = LazyLock::new(|| {
-    let preload = format!("<{}>; rel=preload; as=style", asset_url("app.css"));
+    let preload = format!("<{}>; rel=preload; as=style", asset!("app.css"));
     HeaderValue::try_from(preload).unwrap_or(HeaderValue::from_static(""))
 });
 
@@ -49,8 +49,8 @@ pub struct Head {
     pub is_indexed: bool,
     /// What the visitor has just done, in a sentence.
     pub notice: Option<&'static str>,
-    pub stylesheet: String,
-    pub icon: String,
+    /// Loads the page again when something has changed; in development only.
+    pub reload: Option<Url>,
 }
 
 impl Head {
@@ -62,8 +62,10 @@ impl Head {
             canonical: None,
             is_indexed: true,
             notice: None,
-            stylesheet: asset_url("app.css"),
-            icon: asset_url("favicon.svg"),
+            #[cfg(not(embedded_assets))]
+            reload: super::reload::script(),
+            #[cfg(embedded_assets)]
+            reload: None,
         }
     }
 

@@ -1,13 +1,17 @@
 //! Pages for browsers: the frame they share, the assets they load, the page an error gets.
 
+// First, because macros are known only to what stands below them: `asset!`, `imports!` and `picture!`.
+include!(concat!(env!("OUT_DIR"), "/assets/macros.rs"));
+
 pub mod articles;
-mod assets;
 pub mod browser;
 pub mod content;
 pub mod feed;
 mod flash;
 mod form;
 mod head;
+#[cfg(not(embedded_assets))]
+mod reload;
 pub mod sitemap;
 
 use askama::Template;
@@ -16,16 +20,23 @@ use axum::http::header::LINK;
 
 use self::head::Head;
 use crate::component::{Component, Routes};
+use crate::http::assets;
 use crate::http::page_cache::Page;
 use crate::http::problem::ProblemDocument;
 use crate::http::{FieldError, Kind, Problem};
+use crate::platform::Platform;
 
 /// What the pages have in common: the assets and the form of errors.
 #[must_use]
-pub fn component() -> Component {
+pub fn component(platform: &Platform) -> Component {
+    let pages = Routes::new()
+        .get(assets::ROUTE, assets::serve)
+        .with_state(platform.assets.clone());
+    #[cfg(not(embedded_assets))]
+    let pages = pages.merge(reload::routes(platform));
     Component {
         name: "pages",
-        pages: Routes::new().get("/assets/{*path}", assets::serve),
+        pages,
         error_page: Some(error_page),
         ..Component::default()
     }
@@ -67,7 +78,8 @@ struct ErrorPage<'a> {
     route: Option<&'a str>,
 }
 
-fn error_page(problem: &ProblemDocument) -> Option<String> {
+/// What a browser sees of a problem.
+pub fn error_page(problem: &ProblemDocument) -> Option<String> {
     let page = ErrorPage {
         head: Head::new(problem.title, problem.title).not_indexed(),
         status: problem.status,
@@ -79,4 +91,52 @@ fn error_page(problem: &ProblemDocument) -> Option<String> {
         route: problem.route.as_deref(),
     };
     page.render().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use crate::http::assets::{Picture, Url};
+
+    #[derive(Template)]
+    #[template(
+        ext = "html",
+        source = "{% import \"media.html\" as media %}{% call media::picture(hero, \"A ship\", \"100vw\") %}{% endcall %}"
+    )]
+    struct Gallery {
+        hero: Picture,
+    }
+
+    #[test]
+    fn a_picture_keeps_its_room_free_and_loads_what_fits() {
+        const VERSIONS: &[(u32, Url)] = &[(480, Url::new("hero-480.webp"))];
+        let hero = Picture {
+            url: Url::new("hero.jpg"),
+            width: 600,
+            height: 400,
+            versions: VERSIONS,
+        };
+        let html = Gallery { hero }.render().unwrap();
+        let lines: Vec<&str> = html
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                "<picture>",
+                r#"<source type="image/webp" srcset="/assets/hero-480.webp 480w" sizes="100vw">"#,
+                r#"<img src="/assets/hero.jpg" alt="A ship" width="600" height="400" loading="lazy" decoding="async">"#,
+                "</picture>",
+            ]
+        );
+        let as_it_is = Picture {
+            versions: &[],
+            ..hero
+        };
+        let html = Gallery { hero: as_it_is }.render().unwrap();
+        assert!(!html.contains("<source"), "{html}");
+    }
 }

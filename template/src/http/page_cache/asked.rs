@@ -17,7 +17,7 @@ pub(in crate::http) struct Asked<'a> {
     pub user_agent: Option<&'a HeaderValue>,
     /// Whether there is an `If-None-Match` or `If-Modified-Since`.
     pub has_conditions: bool,
-    pub(super) accepted: Accepted,
+    pub accepted: Accepted,
 }
 
 impl<'a> Asked<'a> {

@@ -9,7 +9,11 @@ use axum::http::{HeaderMap, HeaderValue};
 /// The place in `tags` of the one that the client has, `selected` before any other; `None` without a match.
 ///
 /// Tags are compared weakly, as `If-None-Match` asks for.
-pub(super) fn known_tag(request: &HeaderMap, tags: &[String], selected: usize) -> Option<usize> {
+pub(in crate::http) fn known_tag(
+    request: &HeaderMap,
+    tags: &[String],
+    selected: usize,
+) -> Option<usize> {
     let lines = request.get_all(IF_NONE_MATCH).iter();
     let members = lines
         .filter_map(|line| line.to_str().ok())
@@ -47,7 +51,7 @@ fn system_time(seconds: i64) -> SystemTime {
 
 /// How much of a body of `length` bytes is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub(in crate::http) enum Part {
     Whole,
     Of(Range<usize>),
     /// Nothing of it: the range lies behind its end.
@@ -55,7 +59,7 @@ pub(super) enum Part {
 }
 
 /// Several ranges at once, and what is not understood, get the whole, as they may. `condition` is what `If-Range` says.
-pub(super) fn part(
+pub(in crate::http) fn part(
     range: &HeaderValue,
     condition: Option<&HeaderValue>,
     tag: &str,

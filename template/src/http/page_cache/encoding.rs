@@ -17,7 +17,7 @@ const GZIP_LEVEL: flate2::Compression = flate2::Compression::new(7);
 
 /// An encoding that this service makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Coding {
+pub(in crate::http) enum Coding {
     Brotli,
     Zstd,
     Gzip,
@@ -65,7 +65,7 @@ fn brotli(body: &[u8]) -> io::Result<Vec<u8>> {
 
 /// A form in which a body can be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(in crate::http) enum Form {
     AsItIs,
     Encoded(Coding),
 }
@@ -98,7 +98,7 @@ pub(super) fn compresses(content_type: &str) -> bool {
 
 /// How much a client likes each encoding, in thousandths; 0 is a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Accepted {
+pub(in crate::http) struct Accepted {
     codings: [u16; Coding::ALL.len()],
     identity: u16,
 }

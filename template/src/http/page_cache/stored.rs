@@ -10,6 +10,7 @@ use axum::http::header::{
     CONTENT_TYPE, ETAG, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, VARY,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use axum::response::IntoResponse;
 use bytes::Bytes;
 use http_body_util::Full;
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,7 @@ use super::encoding::{self, Coding, Form};
 use super::page::Page;
 use super::policy::CachePolicy;
 use super::{CacheStatus, STATUS_HEADER};
+use crate::http::problem::{Kind, Problem};
 use crate::http::{cookies, request_id, security};
 use crate::infra::cache::Weigh;
 use crate::telemetry::RequestSeries;
@@ -81,6 +83,21 @@ pub(in crate::http) enum Refused {
     Encoding,
     /// The range lies behind the end of the body, which is that long.
     Range(usize),
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> axum::response::Response {
+        match self {
+            Self::Encoding => Problem::new(Kind::NotAcceptable)
+                .detail("There is none of the encodings in Accept-Encoding.")
+                .into_response(),
+            Self::Range(length) => {
+                let length = value(format!("bytes */{length}").as_bytes());
+                let headers = [(CONTENT_RANGE, length)];
+                (headers, Problem::new(Kind::RangeNotSatisfiable)).into_response()
+            }
+        }
+    }
 }
 
 impl Weigh for StoredPage {

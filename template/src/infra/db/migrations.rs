@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
-/// Version, description, SQL; listed by `build.rs`. `sqlx::migrate!` would do the same, but compiles the database
+/// Version, description, SQL; listed by the build script. `sqlx::migrate!` would do the same, but compiles the database
 /// drivers a second time for the macro.
 #[expect(clippy::unreadable_literal, reason = "a version is a date and a time")]
 const FILES: &[(i64, &str, &str)] = &include!(concat!(env!("OUT_DIR"), "/migrations.rs"));

@@ -1,4 +1,6 @@
-//! The cached pages over restarts and crashes.
+//! The cached pages over restarts and crashes, and their assets.
+
+mod assets;
 
 use std::fs;
 use std::io::{self, Read, Write};

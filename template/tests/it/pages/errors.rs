@@ -52,7 +52,7 @@ async fn page(status: u16, development: bool) -> Answer {
     };
     let routes = Router::new().route("/fails/{status}", get(fails));
     let presentation = Presentation {
-        page: pages::component().error_page,
+        page: Some(pages::error_page),
         development,
     };
     let settings = settings_alone(&[]).server;

@@ -1,10 +1,4 @@
-//! Stamps the build (a fingerprint of what pages are made of, the commit, the time, the compiler) and lists the
-//! migrations to embed.
-
-#![expect(
-    clippy::disallowed_methods,
-    reason = "a build script is set up by its environment"
-)]
+//! Stamps the build: a fingerprint of what pages are made of, the commit, the time, the compiler.
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -13,16 +7,17 @@ use std::process::Command;
 use std::{env, fs};
 
 /// A change in any of these may change what a page looks like.
-const SOURCES: [&str; 6] = [
+const SOURCES: [&str; 7] = [
     "src",
     "templates",
     "assets",
     "content",
+    "build",
     "migrations",
     "Cargo.lock",
 ];
 
-fn main() {
+pub fn stamp_all() {
     println!("cargo::rerun-if-env-changed=SOURCE_DATE_EPOCH");
     println!("cargo::rerun-if-env-changed=GIT_COMMIT");
     let mut files = BTreeSet::new();
@@ -38,7 +33,6 @@ fn main() {
         fs::read(&file).unwrap_or_default().hash(&mut hasher);
     }
     stamp("BUILD_FINGERPRINT", &format!("{:016x}", hasher.finish()));
-    list_migrations();
 
     let rustc = env::var("RUSTC").unwrap_or_else(|_| "rustc".into());
     stamp("BUILD_RUSTC", &output(&rustc, &["--version"]));
@@ -54,35 +48,8 @@ fn main() {
     );
 }
 
-/// Writes an array of (version, description, SQL) for `src/infra/db/migrations.rs`.
-fn list_migrations() {
-    println!("cargo::rerun-if-changed=migrations");
-    let mut files = BTreeSet::new();
-    collect(Path::new("migrations"), &mut files);
-    let sql = |file: &&PathBuf| file.extension().is_some_and(|extension| extension == "sql");
-    let list: Vec<String> = files.iter().filter(sql).map(migration).collect();
-    let list = format!("[{}]", list.join(", "));
-    let out = PathBuf::from(env::var_os("OUT_DIR").expect("set by cargo"));
-    fs::write(out.join("migrations.rs"), list).expect("OUT_DIR can be written");
-}
-
-fn migration(file: &PathBuf) -> String {
-    let name = file.file_stem().unwrap_or_default().to_string_lossy();
-    let parts = name.split_once('_');
-    let Some((Ok(version), text)) = parts.map(|(version, text)| (version.parse::<i64>(), text))
-    else {
-        panic!(
-            "{} must be named like 20260131120000_what_it_does.sql",
-            file.display()
-        );
-    };
-    let description = text.replace('_', " ");
-    let path = fs::canonicalize(file).expect("the file was just found");
-    let path = path.to_str().expect("the project's path is UTF-8");
-    format!("({version}, {description:?}, include_str!({path:?}))")
-}
-
-fn collect(path: &Path, files: &mut BTreeSet<PathBuf>) {
+/// Every file below `path`, or that itself.
+pub fn collect(path: &Path, files: &mut BTreeSet<PathBuf>) {
     let Ok(folder) = fs::read_dir(path) else {
         files.insert(path.to_owned());
         return;
@@ -105,6 +72,6 @@ fn output(program: &str, arguments: &[&str]) -> String {
     }
 }
 
-fn stamp(name: &str, value: &str) {
+pub fn stamp(name: &str, value: &str) {
     println!("cargo::rustc-env={name}={value}");
 }
