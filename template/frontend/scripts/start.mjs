@@ -1,0 +1,23 @@
+// Runs the service and the development server side by side; when one ends, or on a signal, both do.
+
+import { spawn } from 'node:child_process';
+import { createServer } from 'vite';
+
+const service = spawn('cargo', ['run'], { cwd: new URL('../..', import.meta.url), stdio: 'inherit' });
+const pages = await createServer();
+await pages.listen();
+pages.printUrls();
+
+for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) {
+  // A terminal has told the service as well; a second signal does not hurt it.
+  process.on(signal, () => service.kill(signal));
+}
+service.on('error', (error) => {
+  console.error(`cargo cannot be started: ${error.message}`);
+  process.exitCode = 1;
+  void pages.close();
+});
+service.on('exit', (code) => {
+  process.exitCode = code ?? 0;
+  void pages.close();
+});
