@@ -1,5 +1,5 @@
 //! Stamps the build (a fingerprint of what pages are made of, the commit, the time, the compiler) and lists the
-//! migrations to embed.
+//! migrations to embed.{% capture body %}
 
 #![expect(
     clippy::disallowed_methods,
@@ -10,7 +10,10 @@ use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::{env, fs};
+use std::{env, fs}; //~{% if frontend == "spa" %}
+
+#[path = "build/frontend.rs"]
+mod frontend; //~{% endif %}
 
 /// A change in any of these may change what a page looks like.
 const SOURCES: [&str; 5] = ["src", "templates", "assets", "migrations", "Cargo.lock"];
@@ -24,14 +27,18 @@ fn main() {
             println!("cargo::rerun-if-changed={source}");
             collect(Path::new(source), &mut files);
         }
-    }
+    } //~{% if frontend == "spa" %}
+    collect(Path::new(frontend::DIST), &mut files); //~{% endif %}
     let mut hasher = DefaultHasher::new();
     for file in files {
         file.hash(&mut hasher);
         fs::read(&file).unwrap_or_default().hash(&mut hasher);
     }
     stamp("BUILD_FINGERPRINT", &format!("{:016x}", hasher.finish()));
-    list_migrations();
+    list_migrations(); //~{% if false %}
+    frontend::list(false); //~{% endif %}{% if frontend == "spa" %}
+
+    //+ frontend::list(env::var("PROFILE").as_deref() == Ok("release")); //~{% endif %}
 
     let rustc = env::var("RUSTC").unwrap_or_else(|_| "rustc".into());
     stamp("BUILD_RUSTC", &output(&rustc, &["--version"]));
@@ -100,4 +107,4 @@ fn output(program: &str, arguments: &[&str]) -> String {
 
 fn stamp(name: &str, value: &str) {
     println!("cargo::rustc-env={name}={value}");
-}
+} //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

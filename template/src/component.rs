@@ -129,6 +129,22 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         self.add("POST", path, handler_name::<H>(), post(handler))
     }
 
+    /// What answers where no route does; one component may have such a handler.
+    #[must_use]
+    pub fn fallback<H, T>(mut self, handler: H) -> Self
+    where
+        H: Handler<T, S>,
+        T: 'static,
+    {
+        self.table.push(Route {
+            path: "/*".to_owned(),
+            method: "GET".to_owned(),
+            handler: handler_name::<H>(),
+        });
+        self.router = self.router.fallback(handler);
+        self
+    }
+
     fn add(mut self, method: &str, path: &str, handler: String, route: MethodRouter<S>) -> Self {
         self.table.push(Route {
             path: path.to_owned(),

@@ -45,7 +45,7 @@ export function App() {
 const SECTIONS = [
   ['/', 'Articles'],
   ['/drafts', 'Drafts'],
-  ['/write', 'Write'],
+  ['/write', 'New article'],
 ] as const;
 
 function Masthead() {
@@ -70,5 +70,6 @@ function Masthead() {
 function Notice() {
   const { url } = useLocation();
   const text = notice.value?.at === url ? notice.value.text : '';
-  return <p class="notice" role="status">{text}</p>;
+  // What is put into it is read out, so it is always there.
+  return <div role="status">{text && <p class="notice">{text}</p>}</div>;
 }

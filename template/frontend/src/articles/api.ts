@@ -24,6 +24,11 @@ export function foreseeArticle(slug: string): void {
   foresee(keyOf(slug), () => ask(slug));
 }
 
+/** The article as it is stored, past the store of this page. */
+export function readArticle(id: string): Promise<Article> {
+  return answerTo(api.GET('/api/v1/articles/{id}', { params: { path: { id } } }));
+}
+
 export async function createArticle(body: ArticleBody): Promise<Article> {
   const article = await answerTo(api.POST('/api/v1/articles', { body }));
   changed({ [keyOf(article.slug)]: article });

@@ -51,7 +51,7 @@ test('what the service objects to stands beside its field, and nothing typed is 
   const title = screen.getByLabelText('Title');
   expect(title.getAttribute('aria-invalid')).toBe('true');
   expect(document.getElementById(title.getAttribute('aria-describedby') ?? '')?.textContent).toBe(
-    'must be 1 to 120 characters long',
+    'Title must be 1 to 120 characters long.',
   );
   expect(screen.getByLabelText<HTMLTextAreaElement>('Text').value).toBe('Some text');
   expect(asked.at(-1)?.body).toEqual({ title: '', summary: '', body: 'Some text', tags: ['a b', 'c'], status: 'draft' });
@@ -85,12 +85,23 @@ test('a change is made to the version that the writer has seen', async () => {
 });
 
 test('a change that somebody else was faster with is kept in the form', async () => {
-  serve({ [ONE]: json(ARTICLE), [`PUT ${ITSELF}`]: problem(412, 'It has changed since') });
+  const theirs = { ...ARTICLE, summary: 'Their greeting.', version: 4 };
+  const asked = serve({
+    [ONE]: json(ARTICLE),
+    [`GET ${ITSELF}`]: json(theirs),
+    [`PUT ${ITSELF}`]: problem(412, 'It has changed since'),
+  });
   await open('/articles/hello/edit');
   await userEvent.type(await screen.findByLabelText('Title'), '!');
   await userEvent.click(await button('Save'));
-  expect((await screen.findByRole('alert')).textContent).toContain('It has changed since');
+  expect((await screen.findByRole('alert')).textContent).toContain('Somebody has changed this article');
+  expect(await screen.findByText('Their greeting.')).toBeTruthy();
   expect(screen.getByLabelText<HTMLInputElement>('Title').value).toBe('Hello!');
+  await userEvent.click(await button('Save'));
+  expect(asked.filter(({ line }) => line.startsWith('PUT')).map(({ headers }) => headers.get('if-match'))).toEqual([
+    '"3"',
+    '"4"',
+  ]);
 });
 
 test('an article is deleted after a question', async () => {
@@ -100,7 +111,7 @@ test('an article is deleted after a question', async () => {
     [LIST]: json({ items: [] }),
   });
   await open('/articles/hello');
-  await userEvent.click(await button('Delete'));
+  await userEvent.click(await button('Delete…'));
   expect(asked.map(({ line }) => line)).toEqual([ONE]);
   await userEvent.click(await button('Delete it'));
   await heading('Articles');

@@ -26,16 +26,21 @@ export function DeleteButton({ article }: { article: Article }) {
 
   return (
     <>
-      <button type="button" class="link" onClick={() => dialog.current?.showModal()}>Delete</button>
+      <button type="button" class="link" onClick={() => dialog.current?.showModal()}>Delete…</button>
       <dialog ref={dialog} aria-labelledby="delete-question">
         <h2 id="delete-question">Delete “{article.title}”?</h2>
         <p>It cannot be brought back.</p>
-        <p class="wrong" role="alert">{failure && (failure.problem?.detail ?? failure.message)}</p>
+        <p role="alert">{failure && reason(failure)}</p>
         <form method="dialog" class="actions">
-          <button type="button" class="danger" disabled={isBusy} onClick={() => void confirmed()}>Delete it</button>
           <button type="submit" class="quiet">Keep it</button>
+          <button type="button" class="danger" disabled={isBusy} onClick={() => void confirmed()}>Delete it</button>
         </form>
       </dialog>
     </>
   );
+}
+
+function reason({ message, problem }: Failure): string {
+  if (problem?.status === 412) return 'Somebody has changed it since you opened this page. Have another look first.';
+  return problem?.detail ?? `${message}.`;
 }

@@ -26,7 +26,7 @@ export function ArticlePage({ article }: { article: Article }) {
       </article>
       <nav class="pager" aria-label="More articles">
         <a href="/">All articles</a>
-        <a href={`/articles/${article.slug}/edit`}>Edit</a>
+        <a href={`/articles/${article.slug}/edit`}>Edit this article</a>
         <DeleteButton article={article} />
       </nav>
     </>

@@ -16,8 +16,8 @@ export default function Write() {
   };
   return (
     <>
-      <header class="opening"><Heading title="Write an article" /></header>
-      <ArticleForm save={save} cancel="/" />
+      <header class="opening"><Heading title="New article" /></header>
+      <ArticleForm save={save} back="/" />
     </>
   );
 }

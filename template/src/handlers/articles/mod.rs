@@ -10,8 +10,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use self::documents::{ArticleBody, ArticleDocument, ArticleList, ArticleSummary};
-use self::listing::{ListParams, encode_cursor};
+use self::documents::ArticleBody;
+pub use self::documents::{ArticleDocument, ArticleList};
+use self::listing::ListParams;
 use crate::component::Component;
 use crate::domain::articles::{
     Article, ArticleError, ArticleQuery, ArticleService, Slug, add_samples,
@@ -51,10 +52,7 @@ async fn list_articles(
 ) -> Result<axum::Json<ArticleList>, Problem> {
     let query = ArticleQuery::try_from(params)?;
     let slice = articles.list(&query).await?;
-    Ok(axum::Json(ArticleList {
-        items: slice.items.into_iter().map(ArticleSummary::from).collect(),
-        next: slice.next.as_ref().map(encode_cursor),
-    }))
+    Ok(axum::Json(slice.into()))
 }
 
 /// One article
