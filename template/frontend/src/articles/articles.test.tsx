@@ -3,6 +3,7 @@
 import { screen, waitFor } from '@testing-library/dom';
 import { userEvent } from '@testing-library/user-event';
 import { expect, test } from 'vitest';
+import { SITE } from '../parts/heading';
 import { ARTICLE, json, open, problem, serve } from '../test';
 
 const LIST = 'GET /api/v1/articles';
@@ -18,7 +19,7 @@ test('a visitor goes from the list to an article, and the heading has the focus'
   await open('/');
   await userEvent.click(await link('Hello'));
   expect(await heading('Hello')).toBe(document.activeElement);
-  expect(document.title).toBe('Hello · service');
+  expect(document.title).toBe(`Hello · ${SITE}`);
   expect(await screen.findByText('Welcome.')).toBeTruthy();
 });
 
