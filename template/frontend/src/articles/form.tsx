@@ -20,6 +20,7 @@ const STATUSES = [
   ['published', 'Published, for everybody'],
 ] as const;
 
+/** In the order of the form. */
 const LABELS: Record<string, string> = {
   title: 'Title', slug: 'Address', summary: 'Summary', body: 'Text', tags: 'Tags', status: 'Status',
 };
@@ -75,6 +76,8 @@ function Warning({ failure }: { failure: Failure }) {
   const box = useRef<HTMLDivElement>(null);
   useLayoutEffect(() => box.current?.focus(), []);
   const { status, detail, errors = [] } = failure.problem ?? {};
+  const order = Object.keys(LABELS);
+  const sorted = errors.toSorted((a, b) => order.indexOf(fieldOf(a.pointer)) - order.indexOf(fieldOf(b.pointer)));
   if (status === 412) {
     return (
       <div class="warning" role="alert" tabIndex={-1} ref={box}>
@@ -91,7 +94,7 @@ function Warning({ failure }: { failure: Failure }) {
       <h2>Not saved yet</h2>
       {errors.length === 0 && <p>{failure.message}. {detail ?? (status ? '' : 'Check the connection, then save again.')}</p>}
       <ul>
-        {errors.map(({ pointer, detail }) => (
+        {sorted.map(({ pointer, detail }) => (
           <li key={pointer}><a href={`#${fieldOf(pointer)}`}>{LABELS[fieldOf(pointer)]} {detail}</a></li>
         ))}
       </ul>

@@ -11,11 +11,12 @@ const NOT_BUILT: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\
     <p>The application is not built: run <code>npm ci && npm run build</code> in <code>frontend/</code>, then \
     <code>cargo run</code>; to work on it, <code>npm start</code> there.</p></html>";
 
-/// `frontend/dist/index.html`, on both sides of its title.
+/// `frontend/dist/index.html`, in three pieces: between them go the title and, at the end of the body, the data.
 #[derive(Clone, Copy)]
 pub(super) struct Shell {
-    before: &'static str,
-    after: &'static str,
+    head: &'static str,
+    body: &'static str,
+    end: &'static str,
 }
 
 /// What the application finds in the page, so that it need not ask: the answer of the API at an address.
@@ -30,15 +31,16 @@ impl Shell {
         let file = files::find("index.html");
         let html = file.and_then(|file| std::str::from_utf8(file.content).ok());
         let html = html.unwrap_or(NOT_BUILT);
-        let (before, rest) = html.split_once("<title>").unwrap_or((html, ""));
-        let (_, after) = rest.split_once("</title>").unwrap_or_default();
-        Self { before, after }
+        let (head, rest) = html.split_once("<title>").unwrap_or((html, ""));
+        let (_, rest) = rest.split_once("</title>").unwrap_or_default();
+        let (body, end) = rest.split_at(rest.rfind("</body>").unwrap_or(rest.len()));
+        Self { head, body, end }
     }
 
     /// Says nothing about what is on the page.
     pub(super) fn page(self) -> Page {
-        let Self { before, after } = self;
-        Page::html(format!("{before}<title>{SITE}</title>{after}"))
+        let Self { head, body, end } = self;
+        Page::html(format!("{head}<title>{SITE}</title>{body}{end}"))
     }
 
     pub(super) fn page_with<T: Serialize>(
@@ -47,12 +49,13 @@ impl Shell {
         description: &str,
         sent: &Sent<'_, T>,
     ) -> Result<Page, Problem> {
-        let Self { before, after } = self;
+        let Self { head, body, end } = self;
         let (title, description) = (escaped(title), escaped(description));
         let data = data(sent).map_err(|error| Problem::new(Kind::Internal).cause(error))?;
+        // The data comes last: the browser is to see first what it has to load.
         Ok(Page::html(format!(
-            "{before}<title>{title}</title>\n  <meta name=\"description\" content=\"{description}\">\n  \
-             <script type=\"application/json\" id=\"data\">{data}</script>{after}"
+            "{head}<title>{title}</title>\n  <meta name=\"description\" content=\"{description}\">{body}\
+             <script type=\"application/json\" id=\"data\">{data}</script>\n{end}"
         )))
     }
 }
