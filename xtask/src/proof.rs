@@ -85,8 +85,8 @@ fn ignored_by_git(source: &Path) -> Result<BTreeSet<String>> {
     let mut ignored = BTreeSet::new();
     for prefix in ["", "template/", "template/frontend/"] {
         let file = format!("{prefix}.gitignore");
-        let text =
-            fs::read_to_string(source.join(&file)).with_context(|| format!("cannot read {file}"))?;
+        let text = fs::read_to_string(source.join(&file))
+            .with_context(|| format!("cannot read {file}"))?;
         let paths = text
             .lines()
             .filter(|line| !line.is_empty() && !line.starts_with('#'));
