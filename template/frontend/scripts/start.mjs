@@ -3,10 +3,10 @@
 import { spawn } from 'node:child_process';
 import { createServer } from 'vite';
 
-const service = spawn('cargo', ['run'], { cwd: new URL('../..', import.meta.url), stdio: 'inherit' });
 const pages = await createServer();
 await pages.listen();
 pages.printUrls();
+const service = spawn('cargo', ['run'], { cwd: new URL('../..', import.meta.url), stdio: 'inherit' });
 
 for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) {
   // A terminal has told the service as well; a second signal does not hurt it.

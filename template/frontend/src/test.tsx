@@ -1,6 +1,6 @@
 // What the tests share: the application in a document of its own, on a service that answers as it is told.
 
-import { render } from 'preact';
+import { render, type VNode } from 'preact';
 import { act } from 'preact/test-utils';
 import { afterEach, vi } from 'vitest';
 import { App } from './app';
@@ -58,8 +58,12 @@ export const problem = (status: number, title: string, more: object = {}) => () 
 /** Opens the application as a visitor does who types the address. */
 export async function open(address: string): Promise<void> {
   history.replaceState(null, '', address);
+  await show(<App />);
+}
+
+export async function show(what: VNode): Promise<void> {
   document.body.innerHTML = '<div id="app"></div>';
-  await act(() => render(<App />, root()));
+  await act(() => render(what, root()));
 }
 
 const root = () => document.getElementById('app') as HTMLElement;

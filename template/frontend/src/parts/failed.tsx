@@ -23,7 +23,8 @@ export function Failed({ failure, again }: { failure: Failure; again?: () => voi
         {problem && <p class="status">{problem.status}</p>}
         <header class="opening"><Heading title={failure.message} /></header>
         <div class="prose">
-          <p>{problem ? problem.detail : 'Check the connection to the network, then try again.'}</p>
+          {!problem && <p>Check the connection to the network, then try again.</p>}
+          {problem?.detail && <p>{problem.detail}</p>}
           {isWorthAnotherTry && <p><button type="button" onClick={again}>Try again</button></p>}
           {problem?.request_id && <p class="fine">Request <code>{problem.request_id}</code></p>}
         </div>
