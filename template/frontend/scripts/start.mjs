@@ -6,11 +6,15 @@ import { createServer } from 'vite';
 const pages = await createServer();
 await pages.listen();
 pages.printUrls();
-const service = spawn('cargo', ['run'], { cwd: new URL('../..', import.meta.url), stdio: 'inherit' });
+const service = spawn('cargo', ['run'], {
+  cwd: new URL('../..', import.meta.url),
+  stdio: ['ignore', 'inherit', 'inherit'],
+  // In a group of its own, which a Ctrl-C in the terminal does not reach: the service takes a second signal for impatience.
+  detached: true,
+});
 
 for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) {
-  // A terminal has told the service as well; a second signal does not hurt it.
-  process.on(signal, () => service.kill(signal));
+  process.on(signal, () => service.pid && process.kill(-service.pid, signal));
 }
 service.on('error', (error) => {
   console.error(`cargo cannot be started: ${error.message}`);
