@@ -10,7 +10,7 @@ use crate::process;
 use crate::repo;
 
 /// Groups of criterion, with the one that the others are compared with first.
-const GROUPS: [(&str, &[&str]); 4] = [
+const GROUPS: [(&str, &[&str]); 6] = [
     (
         "l1 hit, 1 threads",
         &["bare papaya", "cache.fetch", "cache.get_fresh", "mini-moka"],
@@ -20,6 +20,8 @@ const GROUPS: [(&str, &[&str]); 4] = [
         &["bare papaya", "cache.fetch", "cache.get_fresh", "mini-moka"],
     ),
     ("l2 hit, 4 KiB on disk", &["bare sled", "cache.fetch"]),
+    ("l2 hit, 4 KiB in Redis", &["bare GET", "cache.fetch"]),
+    ("l2 hit, 64 in flight in Redis", &["bare GET", "cache.fetch"]),
     ("stampede", &["10,000 callers of a cold key"]),
 ];
 
@@ -30,7 +32,7 @@ pub fn run() -> Result<()> {
     bench
         .current_dir(&template)
         .env("CARGO_TARGET_DIR", &target)
-        .args(["bench", "--bench", "cache"]);
+        .args(["bench", "--bench", "cache", "--bench", "redis"]);
     process::run(&mut bench)?;
     println!("\n| group | measured | median | to the first |\n|---|---|---|---|");
     for (group, benches) in GROUPS {

@@ -9,7 +9,7 @@ use crate::domain::articles::{
     Version,
 };
 use crate::domain::error::StoreError;
-use crate::infra::cache::{Cache, LoadFailed, Loaded, Policy, Store, Weigh};
+use crate::infra::cache::{Cache, Loaded, Policy, Store, Weigh};
 
 /// Carried by whatever shows a list of articles.
 pub const LIST_TAG: &str = "articles";
@@ -21,15 +21,6 @@ pub fn article_tag(id: ArticleId) -> String {
 }
 
 impl Weigh for Article {}
-
-impl From<LoadFailed> for StoreError {
-    fn from(error: LoadFailed) -> Self {
-        match error {
-            LoadFailed::Panicked => Self::Failed(Arc::new(error)),
-            LoadFailed::TimedOut => Self::Unavailable(Arc::new(error)),
-        }
-    }
-}
 
 pub struct CachedArticles {
     inner: Arc<dyn ArticleRepository>,

@@ -40,6 +40,9 @@ use super::entry::{self, Header};
 use super::second::{Keep, Lease, SecondTier};
 use super::tags::Generations;
 
+/// How long a read may take before it is given up.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// Memory for the entries touched last.
 const WARM: usize = 16 << 20;
 
@@ -174,7 +177,8 @@ impl SecondTier for Disk {
         }
         let found = {
             let key = key.to_owned();
-            self.run(move |inner| inner.read(&key)).await?
+            let read = self.run(move |inner| inner.read(&key));
+            tokio::time::timeout(PATIENCE, read).await??
         };
         let Some((entry, is_older)) = found else {
             return Ok(None);

@@ -19,7 +19,7 @@ use super::flight::Flights;
 use super::tags::IdHasher;
 
 /// What an entry costs besides its key, tags and value: its header and the nodes of both maps, measured.
-const OVERHEAD: usize = 512;
+const OVERHEAD: usize = 672;
 
 /// Hits of an entry that are all reported; mini-moka counts to fifteen.
 const FIRST_HITS: u32 = 8;

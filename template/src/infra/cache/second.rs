@@ -24,6 +24,7 @@ pub(super) trait SecondTier: Send + Sync + 'static {
         true
     }
 
+    /// Fails when it takes longer than somebody waits for a page: the value is loaded instead.
     async fn get(&self, key: &str) -> anyhow::Result<Option<Bytes>>;
 
     /// Stores an entry for `ttl`, or for ever. One that was born later stays. With a lease, only if it is still held; the lease
@@ -91,9 +92,6 @@ pub(super) struct Lease {
     pub renewal: AbortOnDropHandle<()>,
 }
 
-/// How long a look into the second tier may take before the value is loaded instead.
-const PATIENCE: Duration = Duration::from_secs(1);
-
 /// A second tier behind a circuit breaker. Its failures are counted and logged, and end here.
 pub(super) struct Second {
     tier: Box<dyn SecondTier>,
@@ -137,8 +135,7 @@ impl Second {
     }
 
     pub async fn get(&self, key: &str) -> Option<Bytes> {
-        let get = async { tokio::time::timeout(PATIENCE, self.tier.get(key)).await? };
-        self.guard("get", get).await?
+        self.guard("get", self.tier.get(key)).await?
     }
 
     pub async fn set(&self, key: &str, entry: Bytes, ttl: Option<Duration>, lease: Option<Lease>) {

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::memory::Entry;
+use crate::domain::error::StoreError;
 
 /// What the cache needs to know of a type to keep its values.
 pub trait Weigh: Serialize + DeserializeOwned + Send + Sync + 'static {
@@ -84,4 +85,14 @@ pub enum LoadFailed {
     Panicked,
     #[error("loading the value took too long")]
     TimedOut,
+}
+
+/// To a repository with a cache in front, a load that failed is a read that failed.
+impl From<LoadFailed> for StoreError {
+    fn from(error: LoadFailed) -> Self {
+        match error {
+            LoadFailed::Panicked => Self::Failed(Arc::new(error)),
+            LoadFailed::TimedOut => Self::Unavailable(Arc::new(error)),
+        }
+    }
 }

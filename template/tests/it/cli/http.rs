@@ -44,14 +44,20 @@ pub fn get(address: SocketAddr, path: &str) -> Answer {
 /// One request on a connection of its own.
 pub fn send(address: SocketAddr, method: &str, path: &str, json: &str) -> Answer {
     let mut stream = connect(address);
+    let request = request(address, method, path, json);
+    stream
+        .write_all(request.as_bytes())
+        .expect("the request is sent");
+    read_to_end(stream)
+}
+
+/// The text of a request after which the connection closes.
+pub fn request(address: SocketAddr, method: &str, path: &str, json: &str) -> String {
     let length = json.len();
-    write!(
-        stream,
+    format!(
         "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\
          content-type: application/json\r\ncontent-length: {length}\r\n\r\n{json}"
     )
-    .expect("the request is sent");
-    read_to_end(stream)
 }
 
 /// A request without a body that shows a token.

@@ -1,11 +1,15 @@
 //! The cached pages over restarts and crashes.
 
 use std::fs;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::mpsc::{self, Sender};
+use std::thread;
 
 use serde_json::Value;
 
 use super::http;
-use super::process::{Place, Service, files};
+use super::process::{PATIENCE, Place, Service, files};
 
 /// The page of an article and where it came from.
 fn page(service: &Service, slug: &str) -> (String, String) {
@@ -54,6 +58,66 @@ fn a_page_changed_just_before_a_kill_is_never_stale() {
     assert_eq!(source, "MISS");
     assert!(body.contains("Changed"));
     assert!(service.get("/").body.contains("Changed"));
+}
+
+/// Changes the article and asks for its page, over and over, and tells how often that worked; until nobody answers any more.
+fn keep_changing(address: SocketAddr, slug: &str, path: &str, changes: &Sender<()>) {
+    let page = format!("/articles/{slug}");
+    for n in 0.. {
+        let article = format!(r#"{{"slug":"{slug}","title":"Change {n}","status":"published"}}"#);
+        if !works(address, "PUT", path, &article) || !works(address, "GET", &page, "") {
+            return;
+        }
+        // Once enough have been counted nobody listens.
+        let _ = changes.send(());
+    }
+}
+
+/// Whether a request is answered well by a service that may be gone.
+fn works(address: SocketAddr, method: &str, path: &str, json: &str) -> bool {
+    let send = || -> io::Result<Vec<u8>> {
+        let mut stream = TcpStream::connect(address)?;
+        stream.write_all(http::request(address, method, path, json).as_bytes())?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        Ok(answer)
+    };
+    send().is_ok_and(|answer| answer.starts_with(b"HTTP/1.1 200 "))
+}
+
+#[test]
+fn twenty_kills_while_pages_change_leave_no_page_that_is_damaged_or_old() {
+    const SLUGS: [&str; 3] = ["one", "two", "three"];
+    let place = Place::new();
+    let service = place.serve();
+    let paths = SLUGS.map(|slug| {
+        let created = service.publish(slug);
+        created.header("location").expect("where it is").to_owned()
+    });
+    service.stop();
+    for changes_before_it in 1..=20 {
+        let service = place.serve();
+        for (slug, path) in SLUGS.iter().zip(&paths) {
+            let article = service.get(path).json();
+            let title = article["title"].as_str().expect("a title");
+            let (_, first) = page(&service, slug);
+            assert!(first.contains(&format!(">{title}</h1>")), "{first}");
+            assert!(first.trim_end().ends_with("</html>"), "{first}");
+            assert_eq!(page(&service, slug), ("HIT-L1".to_owned(), first));
+        }
+        let address = service.address();
+        let (counter, changes) = mpsc::channel();
+        thread::scope(|scope| {
+            for (slug, path) in SLUGS.iter().zip(&paths) {
+                let counter = counter.clone();
+                scope.spawn(move || keep_changing(address, slug, path, &counter));
+            }
+            for _ in 0..changes_before_it {
+                changes.recv_timeout(PATIENCE).expect("it works");
+            }
+            service.kill();
+        });
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use super::*;
 fn only_what_is_in_memory_is_read_without_a_blocking_thread() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .max_blocking_threads(1)
+        .enable_time()
         .build()
         .unwrap();
     runtime.block_on(async {
@@ -144,6 +145,7 @@ fn one_blocking_thread_is_enough() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(1)
+        .enable_time()
         .build()
         .unwrap();
     runtime.block_on(async {
