@@ -57,9 +57,12 @@ async function reading({ page, check, look }) {
   await heading(page, 'Articles');
   await look('list');
 
-  const first = page.locator('main article h2 a').first();
-  const title = (await first.innerText()).trim();
-  await first.click();
+  const last = page.locator('main article h2 a').last();
+  const title = (await last.innerText()).trim();
+  await page.evaluate(() => scrollTo(0, 150));
+  await last.scrollIntoViewIfNeeded();
+  const place = await page.evaluate(() => scrollY);
+  await last.click();
   await heading(page, title);
   check(await isFocused(page, 'h1'), 'After a click on an article its heading does not have the focus.');
   check((await page.title()).startsWith(`${title} · `), `The title of “${title}” is “${await page.title()}”.`);
@@ -69,6 +72,8 @@ async function reading({ page, check, look }) {
   await page.goBack();
   await heading(page, 'Articles');
   check(await isFocused(page, 'h1'), 'Back on the list, its heading does not have the focus.');
+  const found = await page.waitForFunction((y) => scrollY === y, place, { timeout: 2_000 }).then(() => true, () => false);
+  check(found && place > 0, `Back on the list, it is at ${await page.evaluate(() => scrollY)} px and not where it was, at ${place} px.`);
 
   const tag = page.locator('main a[rel=tag]').first();
   const name = (await tag.innerText()).trim();

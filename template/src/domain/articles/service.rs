@@ -68,24 +68,24 @@ impl ArticleService {
             .ok_or(ArticleError::NotFound)
     }
 
-    /// # Errors
-    /// [`ArticleError::NotFound`], or the store's.
-    pub async fn get_by_slug(&self, slug: &Slug) -> Result<Article, ArticleError> {
-        let article = self.repository.find_by_slug(slug).await?;
-        article.ok_or(ArticleError::NotFound)
-    }
-
     /// The article visitors see at `slug`; a draft is not found.
     ///
     /// # Errors
     /// [`ArticleError::NotFound`], or the store's.
     pub async fn get_published(&self, slug: &Slug) -> Result<Article, ArticleError> {
-        let article = self.get_by_slug(slug).await?;
-        if article.is_published() {
-            Ok(article)
-        } else {
-            Err(ArticleError::NotFound)
-        }
+        let article = self.repository.find_by_slug(slug).await?;
+        article
+            .filter(Article::is_published)
+            .ok_or(ArticleError::NotFound)
+    }
+
+    /// The article at `slug` for a writer: a draft is found too, and its version is the stored one.
+    ///
+    /// # Errors
+    /// [`ArticleError::NotFound`], or the store's.
+    pub async fn get_for_writing(&self, slug: &Slug) -> Result<Article, ArticleError> {
+        let found = self.repository.find_by_slug(slug).await?;
+        self.get(found.ok_or(ArticleError::NotFound)?.id).await
     }
 
     /// # Errors

@@ -88,7 +88,7 @@ async fn get_article_by_slug(
     Path(slug): Path<String>,
 ) -> Result<([(HeaderName, String); 1], axum::Json<ArticleDocument>), Problem> {
     let slug = Slug::parse(&slug).map_err(|_| Problem::new(Kind::NotFound))?;
-    let article = articles.get_by_slug(&slug).await?;
+    let article = articles.get_for_writing(&slug).await?;
     Ok(([(ETAG, etag(&article))], axum::Json(article.into())))
 }
 
