@@ -1,10 +1,15 @@
 //! A generated service with a single-page application that nobody has built.
 
-use anyhow::{Result, ensure};
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Result, bail, ensure};
 use tempfile::TempDir;
 use xtask::process;
 use xtask::profiles::Profile;
-use xtask::service::{self, Service};
+use xtask::repo;
+use xtask::service::Service;
 
 use crate::Check;
 use crate::service::{Generated, stops_cleanly};
@@ -33,14 +38,39 @@ fn says_so(generated: &Generated) -> Result<()> {
     stops_cleanly(service)
 }
 
+/// Asks the build script, which a release build runs after all its dependencies are compiled.
 fn is_no_release(generated: &Generated) -> Result<()> {
-    let mut build = service::cargo(generated.project()?);
-    let output = process::output(build.args(["build", "--release"]))?;
+    generated.binary()?;
+    let out = TempDir::new()?;
+    let mut script = Command::new(build_script(&generated.name())?);
+    script
+        .current_dir(generated.project()?)
+        .env("PROFILE", "release")
+        .env("OUT_DIR", out.path());
+    let output = process::output(&mut script)?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(
         !output.status.success() && said.contains(WHAT_TO_RUN),
-        "the release build ended with {} and said:\n{said}",
+        "the build script ended with {} and said:\n{said}",
         output.status
     );
     Ok(())
+}
+
+/// The build script of the project called `name`, as cargo has compiled it.
+fn build_script(name: &str) -> Result<PathBuf> {
+    let builds = repo::services_target().join("debug/build");
+    for entry in fs::read_dir(&builds)? {
+        let folder = entry?;
+        let is_its = folder
+            .file_name()
+            .to_string_lossy()
+            .rsplit_once('-')
+            .is_some_and(|(of, _)| of == name);
+        let script = folder.path().join("build-script-build");
+        if is_its && script.exists() {
+            return Ok(script);
+        }
+    }
+    bail!("{} has no build script of {name}", builds.display())
 }
