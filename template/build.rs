@@ -16,7 +16,14 @@ use std::{env, fs}; //~{% if frontend == "spa" %}
 mod frontend; //~{% endif %}
 
 /// A change in any of these may change what a page looks like.
-const SOURCES: [&str; 5] = ["src", "templates", "assets", "migrations", "Cargo.lock"];
+const SOURCES: [&str; 6] = [
+    "src",
+    "templates",
+    "assets",
+    "content",
+    "migrations",
+    "Cargo.lock",
+];
 
 fn main() {
     println!("cargo::rerun-if-env-changed=SOURCE_DATE_EPOCH");

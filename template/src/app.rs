@@ -28,7 +28,8 @@ const OPERATOR_GRACE: Duration = Duration::from_secs(1);
 
 /// What this service consists of.
 fn components(platform: &Platform) -> Vec<Component> {
-    let articles = infra::articles::service(platform);
+    let articles = infra::articles::service(platform); //~{% if frontend == "pages" %}
+    let content = crate::features::pages::content::Content::load(platform); //~{% endif %}
     vec![
         stores(platform),
         handlers::operator::component(platform),
@@ -37,7 +38,10 @@ fn components(platform: &Platform) -> Vec<Component> {
         //+ crate::features::spa::articles::component(articles.clone(), platform), //~{% endif %}{% if frontend == "pages" %}
         crate::features::pages::component(),
         crate::features::pages::articles::component(articles.clone(), platform),
-        crate::features::pages::sitemap::component(articles.clone(), platform), //~{% endif %}
+        crate::features::pages::browser::component(platform),
+        crate::features::pages::feed::component(articles.clone(), platform),
+        crate::features::pages::sitemap::component(articles.clone(), &content, platform),
+        crate::features::pages::content::component(content, platform), //~{% endif %}
     ]
 }
 
@@ -101,8 +105,9 @@ pub struct App {
 }
 
 impl App {
-    #[must_use]
-    pub fn new(platform: Platform) -> Self {
+    /// # Errors
+    /// If a component refuses to start, or two claim the same address.
+    pub fn new(platform: Platform) -> anyhow::Result<Self> {
         let mut api = OpenApiRouter::new();
         let (mut pages, mut operator) = (Routes::new(), Routes::new());
         let (mut probes, mut tasks) = (Vec::new(), Vec::new());
@@ -117,16 +122,19 @@ impl App {
         };
         for component in components(&platform) {
             tracing::debug!(component = component.name, "assembled");
+            if let Some(refusal) = component.refused {
+                return Err(refusal);
+            }
             api = api.merge(component.api);
-            pages = pages.merge(component.pages);
-            operator = operator.merge(component.operator);
+            pages = pages.join(component.pages)?;
+            operator = operator.join(component.operator)?;
             tasks.extend(component.tasks);
             probes.extend(component.probes);
             warm.extend(component.warm);
             samples.extend(component.samples);
             presentation.page = component.error_page.or(presentation.page);
         }
-        pages = pages.merge(handlers::system::routes(probes, phase.clone())); //~{% if frontend == "none" %}
+        pages = pages.join(handlers::system::routes(probes, phase.clone()))?; //~{% if frontend == "none" %}
 
         //+ pages = pages.get("/", handlers::system::index); //~{% endif %}
 
@@ -148,7 +156,7 @@ impl App {
         );
         let (operator, _) = operator.into_parts();
         tasks.extend(warm_up(&platform, warm, public.clone(), phase.is_starting));
-        Self {
+        Ok(Self {
             public: Front::new(platform.pages.clone(), public, platform.clock.clone()),
             operator: http::around_operator(operator, &platform.settings, platform.tasks.clone()),
             platform,
@@ -156,7 +164,7 @@ impl App {
             document,
             tasks,
             samples,
-        }
+        })
     }
 
     /// Every route of the public listener, by path.

@@ -29,6 +29,8 @@ pub struct Component {
     pub warm: Vec<Warm>,
     /// Adds sample data; run by the subcommand `seed`.
     pub samples: Option<Samples>,
+    /// Why the service must not start with it.
+    pub refused: Option<anyhow::Error>,
     /// The form in which browsers see errors. The last component that has one decides.
     pub error_page: Option<ErrorPage>,
 }
@@ -145,6 +147,38 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         self
     }
 
+    /// A route that goes by another name than its handler's.
+    #[must_use]
+    pub fn get_named<H, T>(self, path: &str, name: &str, handler: H) -> Self
+    where
+        H: Handler<T, S>,
+        T: 'static,
+    {
+        self.add("GET", path, name.to_owned(), get(handler))
+    }
+
+    /// Takes in the routes of another component.
+    ///
+    /// # Errors
+    /// If a path is claimed by both, which the answer names.
+    pub fn join(self, other: Self) -> anyhow::Result<Self> {
+        let pairs = self.table.iter().flat_map(|one| {
+            let others = other.table.iter();
+            others.map(move |other| (one, other))
+        });
+        for (one, other) in pairs {
+            anyhow::ensure!(
+                !overlaps(&one.path, &other.path),
+                "{} of {} is also {} of {}",
+                other.path,
+                other.handler,
+                one.path,
+                one.handler
+            );
+        }
+        Ok(self.merge(other))
+    }
+
     fn add(mut self, method: &str, path: &str, handler: String, route: MethodRouter<S>) -> Self {
         self.table.push(Route {
             path: path.to_owned(),
@@ -176,10 +210,75 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     }
 }
 
+/// Whether there is a path that both templates match.
+fn overlaps(one: &str, other: &str) -> bool {
+    let (mut one, mut other) = (one.split('/'), other.split('/'));
+    loop {
+        match (one.next(), other.next()) {
+            (None, None) => return true,
+            (Some(a), Some(b)) if a.starts_with("{*") || b.starts_with("{*") => return true,
+            (Some(a), Some(b)) if a == b || a.starts_with('{') || b.starts_with('{') => {}
+            _ => return false,
+        }
+    }
+}
+
 /// `handlers::articles::list` of the function's full path.
 fn handler_name<H>() -> String {
     let name = type_name::<H>();
     name.split_once("::")
         .map_or(name, |(_, rest)| rest)
         .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_templates_overlap_if_a_path_matches_both() {
+        for (one, other) in [
+            ("/", "/"),
+            ("/a/b", "/a/b"),
+            ("/a/{x}", "/a/b"),
+            ("/{x}/b", "/a/{y}"),
+            ("/a/{*rest}", "/a/b/c"),
+        ] {
+            assert!(
+                overlaps(one, other) && overlaps(other, one),
+                "{one} {other}"
+            );
+        }
+        for (one, other) in [
+            ("/", "/a"),
+            ("/a", "/b"),
+            ("/a/{x}", "/a"),
+            ("/a/{x}", "/a/b/c"),
+            ("/a/{*rest}", "/b/c"),
+        ] {
+            assert!(
+                !overlaps(one, other) && !overlaps(other, one),
+                "{one} {other}"
+            );
+        }
+    }
+
+    #[test]
+    fn routes_say_who_claims_the_same_address() {
+        async fn show() {}
+        let one: Routes = Routes::new().get_named("/a/{x}", "one", show);
+        let other = Routes::new()
+            .get_named("/b", "free", show)
+            .get_named("/a/b", "other", show);
+        let refusal = one.join(other).err().map(|error| error.to_string());
+        assert_eq!(
+            refusal.as_deref(),
+            Some("/a/b of other is also /a/{x} of one")
+        );
+        let free: Routes = Routes::new().get_named("/b", "free", show);
+        assert!(
+            free.join(Routes::new().get_named("/a", "other", show))
+                .is_ok()
+        );
+    }
 }

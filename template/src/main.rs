@@ -110,7 +110,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     };
     let mut platform = platform?;
     provide_token(&mut platform.settings);
-    let app = App::new(platform);
+    let app = App::new(platform)?;
     let shutdown = app.shutdown();
     tokio::spawn(async move {
         stop.cancelled().await;
@@ -200,7 +200,7 @@ async fn print_migrations(settings: &Settings) -> anyhow::Result<()> {
 async fn seed(settings: Settings) -> anyhow::Result<()> {
     let platform = Platform::connect(settings, Clock::system()).await?;
     let cache_is_in_use = !platform.cache.has_second_tier();
-    let app = App::new(platform);
+    let app = App::new(platform)?;
     println!("samples added: {}", app.add_samples().await?);
     if cache_is_in_use {
         println!(
@@ -211,13 +211,13 @@ async fn seed(settings: Settings) -> anyhow::Result<()> {
 }
 
 fn print_document(settings: Settings) -> anyhow::Result<()> {
-    let app = App::new(Platform::offline(settings)?);
+    let app = App::new(Platform::offline(settings)?)?;
     println!("{}", app.document().to_pretty_json()?);
     Ok(())
 }
 
 fn print_routes(settings: Settings) -> anyhow::Result<()> {
-    let app = App::new(Platform::offline(settings)?);
+    let app = App::new(Platform::offline(settings)?)?;
     for route in app.routes() {
         println!("{:7} {:28} {}", route.method, route.path, route.handler);
     }

@@ -78,6 +78,8 @@ impl Platform {
     /// Closes the stores: everything written is kept.
     pub async fn close(&self) {
         // In this order: a cache that is closed is believed at the next start, so nothing may change after it.
+        // A load may hold a connection.
+        self.cache.abandon_loads();
         self.database.close().await;
         self.cache.close().await;
     }

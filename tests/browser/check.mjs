@@ -39,6 +39,14 @@ try {
   await pass('light and dark', {}, schemes);
   await pass('JavaScript off', { ...sizes.desktop, javaScriptEnabled: false }, withoutJavaScript);
   await pass('keyboard', sizes.desktop, keyboard);
+  for (const size of Object.keys(sizes)) {
+    for (const colorScheme of ['light', 'dark']) {
+      await pass(`writing, ${size}, ${colorScheme}`, { ...sizes[size], colorScheme, reducedMotion: 'reduce' }, writing);
+    }
+  }
+  await pass('writing, JavaScript off', { ...sizes.desktop, javaScriptEnabled: false }, writingWithoutJavaScript);
+  await pass('writing, keyboard', sizes.desktop, writingByKeyboard);
+  await pass('fetching early', { ...sizes.desktop, reducedMotion: 'reduce' }, fetchingEarly);
 } finally {
   await browser.close();
 }
@@ -76,6 +84,10 @@ async function tour(page, check, name) {
   check(all > 0 && all === matching, `Of ${all} articles listed for the tag “${tag}”, ${matching} have it.`);
   await look('tag');
 
+  await page.getByRole('link', { name: /^About/ }).click();
+  await page.waitForURL(`${origin}/about`);
+  await look('content');
+
   const lost = await page.goto(missing);
   check(lost.status() === 404, `An address that does not exist answered ${lost.status()} instead of 404.`);
   check((await page.locator('main').innerText()).includes('404'), 'The page for a missing address does not say 404.');
@@ -102,6 +114,8 @@ async function inspect(page, check, label, name) {
   }));
   check(shift === 0, `The ${label} page moved while it loaded (layout shift ${shift}).`);
   check(scrollWidth <= width, `The ${label} page is ${scrollWidth} px wide in a ${width} px window.`);
+  const inline = await page.locator('script:not([src]), style, [style]').count();
+  check(inline === 0, `The ${label} page has ${inline} scripts or styles in its text.`);
   check(h1s === 1, `The ${label} page has ${h1s} h1 headings instead of one.`);
   await screenshot(page, label, name);
 
@@ -109,6 +123,146 @@ async function inspect(page, check, label, name) {
   const { violations } = await page.evaluate(() => window.axe.run({ rules: { 'target-size': { enabled: true } } }));
   const found = violations.map(({ id, nodes }) => `${id} at ${nodes.map((node) => node.target.join(' ')).join(', ')}`);
   check(found.length === 0, `axe finds fault with the ${label} page: ${found.join('; ')}.`);
+}
+
+/** An article from the first, wrong form to its end, with a change by somebody else in between. */
+async function writing(page, check, name) {
+  const look = (label) => inspect(page, check, label, name);
+  const slug = `browser-${name.replaceAll(/\W+/g, '-')}`;
+  const save = () => page.getByRole('button', { name: 'Save' }).click();
+  const said = () => text(page, '.notice');
+
+  await page.goto(`${origin}/`);
+  await page.getByRole('navigation', { name: 'Site' }).getByRole('link', { name: 'New article' }).click();
+  await page.waitForURL(`${origin}/articles/new`);
+  await look('new');
+  await page.getByLabel('Address').fill('Not an address');
+  await page.getByLabel('Text').fill('What was written stays.\n\n<b>Always.</b>');
+  await save();
+  await page.locator('.warning').waitFor();
+  await look('invalid');
+  const warned = await page.evaluate(() => document.activeElement.matches('.warning'));
+  check(warned, 'The list of mistakes does not have the focus.');
+  for (const label of ['Title', 'Address']) {
+    const field = page.getByLabel(label, { exact: true });
+    check((await field.getAttribute('aria-invalid')) === 'true', `The field ${label} is not marked as wrong.`);
+    const ids = ((await field.getAttribute('aria-describedby')) ?? '').split(' ');
+    const explained = await page.locator(ids.map((id) => `#${id}.error`).join()).count();
+    check(explained === 1, `The field ${label} does not name what is wrong with it.`);
+  }
+  const kept = await page.getByLabel('Text').inputValue();
+  check(kept.includes('<b>Always.</b>'), 'A mistake elsewhere lost the text.');
+
+  await page.locator('.warning a').first().click();
+  check(await page.getByLabel('Title').evaluate((field) => field === document.activeElement), 'The list of mistakes does not lead to the field.');
+  await page.getByLabel('Title').fill('Written in a browser');
+  await page.getByLabel('Address').fill(slug);
+  await page.getByLabel('Tags').fill('browser');
+  await page.getByLabel('Published').check();
+  await save();
+  await page.waitForURL(`${origin}/articles/${slug}`);
+  check((await said()).startsWith('Saved.'), 'A saved article is not announced.');
+  await look('saved');
+  await page.reload();
+  check((await page.locator('.notice').count()) === 0, 'The message is shown a second time.');
+
+  await page.getByRole('link', { name: 'Edit this article' }).click();
+  await page.waitForURL(`${origin}/articles/${slug}/edit`);
+  await look('edit');
+  const form = await page.locator('.form').evaluate((form) => Object.fromEntries(new FormData(form)));
+  const other = await page.request.post(page.url(), { form: { ...form, body: 'Somebody else was faster.' } });
+  check(other.ok(), `A change beside the browser answered ${other.status()}.`);
+  await page.getByLabel('Text').fill('My own words.');
+  await save();
+  await page.locator('.theirs').waitFor();
+  await look('conflict');
+  check((await text(page, '.theirs')).includes('Somebody else was faster.'), 'The change of somebody else is not shown.');
+  check((await page.getByLabel('Text').inputValue()) === 'My own words.', 'A conflict lost the text.');
+  await save();
+  await page.waitForURL(`${origin}/articles/${slug}`);
+  check((await page.locator('.prose').innerText()).trim() === 'My own words.', 'A second save does not decide.');
+
+  await page.getByRole('link', { name: 'Edit this article' }).click();
+  await page.getByRole('link', { name: 'Delete…' }).click();
+  await page.waitForURL(`${origin}/articles/${slug}/delete`);
+  await look('delete');
+  await page.getByRole('button', { name: 'Delete it' }).click();
+  await page.waitForURL(`${origin}/`);
+  check((await said()) === 'Deleted.', 'A deleted article is not announced.');
+  await look('deleted');
+  check((await page.locator(`a[href="/articles/${slug}"]`).count()) === 0, 'A deleted article is still on the list.');
+}
+
+/** The forms are complete without a script: the same way, without the checks that need one. */
+async function writingWithoutJavaScript(page, check) {
+  const slug = 'without-a-script';
+  const save = () => page.getByRole('button', { name: 'Save' }).click();
+  await page.goto(`${origin}/articles/new`);
+  await page.getByLabel('Address').fill(slug);
+  await save();
+  await page.locator('.warning').waitFor();
+  check((await page.locator('.warning:focus').count()) === 1, 'Without JavaScript the list of mistakes does not take the focus.');
+  await page.getByLabel('Title').fill('Without a script');
+  await save();
+  await page.waitForURL(`${origin}/articles/${slug}/edit`);
+  check((await text(page, '.notice')).startsWith('Saved as a draft.'), 'Without JavaScript a draft is not announced.');
+  await page.getByLabel('Published').check();
+  await save();
+  await page.waitForURL(`${origin}/articles/${slug}`);
+  await page.goto(`${origin}/articles/${slug}/delete`);
+  await page.getByRole('button', { name: 'Delete it' }).click();
+  await page.waitForURL(`${origin}/`);
+  check((await text(page, '.notice')) === 'Deleted.', 'Without JavaScript a deleted article is not announced.');
+}
+
+/** An article is written and deleted without touching the mouse. */
+async function writingByKeyboard(page, check) {
+  const { keyboard } = page;
+  const tabTo = async (selector) => {
+    for (let presses = 0; presses < 40; presses++) {
+      await keyboard.press('Tab');
+      if ((await page.locator(`${selector}:focus`).count()) === 1) {
+        const outlined = await page.locator(selector).evaluate((element) => getComputedStyle(element).outlineStyle !== 'none');
+        return check(outlined, `The focus cannot be seen on ${selector}.`);
+      }
+    }
+    throw new Error(`forty presses of Tab do not reach ${selector}`);
+  };
+  await page.goto(`${origin}/`);
+  await tabTo('.masthead a[href="/articles/new"]');
+  await keyboard.press('Enter');
+  await page.waitForURL(`${origin}/articles/new`);
+  await tabTo('#title');
+  await keyboard.type('By keyboard');
+  await tabTo('#body');
+  await keyboard.type('Tap, tap.');
+  await tabTo('#status');
+  await keyboard.press('ArrowDown');
+  await tabTo('.form button');
+  await keyboard.press('Enter');
+  await page.waitForURL(`${origin}/articles/by-keyboard`);
+  await tabTo('a[href="/articles/by-keyboard/edit"]');
+  await keyboard.press('Enter');
+  await page.waitForURL(`${origin}/articles/by-keyboard/edit`);
+  await tabTo('.form a.danger');
+  await keyboard.press('Enter');
+  await page.waitForURL(`${origin}/articles/by-keyboard/delete`);
+  await tabTo('.form button');
+  await keyboard.press('Enter');
+  await page.waitForURL(`${origin}/`);
+}
+
+/** A link under the pointer is fetched before it is clicked. */
+async function fetchingEarly(page, check) {
+  await page.goto(`${origin}/`);
+  const link = await firstArticle(page);
+  const url = await link.evaluate((a) => a.href);
+  const early = page.context().waitForEvent('request', { predicate: (request) => request.url() === url, timeout: 5_000 });
+  await link.hover();
+  const request = await early.catch(() => null);
+  check(request !== null, 'A link under the pointer is not fetched.');
+  const purpose = (await request?.allHeaders())?.['sec-purpose'] ?? '';
+  check(purpose.startsWith('prefetch'), `The early request says “${purpose}” of itself.`);
 }
 
 /** Both colour schemes exist, and differ. */
@@ -197,10 +351,10 @@ async function pass(name, options, walk) {
     if (url.origin !== origin && !['data:', 'blob:'].includes(url.protocol)) foreign.add(url.href);
   });
   context.on('response', (response) => {
-    if (response.status() >= 400 && response.url() !== missing) errors.add(`${response.status()} for ${response.url()}`);
+    if (response.status() >= 400 && !isExpected(response)) errors.add(`${response.status()} for ${response.url()}`);
   });
   context.on('console', (message) => {
-    if (message.type() === 'error' && message.location().url !== missing) errors.add(message.text());
+    if (message.type() === 'error' && !isRefusal(message)) errors.add(message.text());
   });
   context.on('weberror', (error) => {
     // Chromium reports a view transition that it skips (a busy machine, a fast click) as an unhandled rejection.
@@ -224,6 +378,17 @@ async function pass(name, options, walk) {
   await context.close();
 }
 
+/** The missing page, and a form that comes back: 422 for mistakes, 409 for a change by somebody else. */
+function isExpected(response) {
+  return response.url() === missing || (response.request().method() === 'POST' && [409, 422].includes(response.status()));
+}
+
+/** Chromium reports every refused navigation as an error. */
+function isRefusal(message) {
+  const isForm = /\/articles\/(new|[\w-]+\/edit)$/.test(message.location().url);
+  return message.location().url === missing || (isForm && /status of (409|422)/.test(message.text()));
+}
+
 async function firstArticle(page) {
   const links = page.locator('main article h2 a');
   if ((await links.count()) === 0) throw new Error('it lists no article, so seed the service first.');
@@ -235,7 +400,7 @@ async function text(page, selector) {
 }
 
 function screenshot(page, label, name) {
-  return page.screenshot({ path: join(shots, `${label}-${name.replace(', ', '-')}.png`), fullPage: true });
+  return page.screenshot({ path: join(shots, `${label}-${name.replaceAll(', ', '-')}.png`), fullPage: true });
 }
 
 function exit(sentence) {

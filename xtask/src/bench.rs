@@ -23,6 +23,10 @@ const NAME: &str = "axle-bench";
 const RUNS: usize = 5;
 
 #[derive(Debug, clap::Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub struct Options {
     /// Also measure a debug build from nothing (minutes)
     #[arg(long)]

@@ -1,7 +1,8 @@
-//! Extractors whose rejections are problems: JSON bodies, queries, paths, `If-Match`.
+//! Extractors whose rejections are problems: JSON bodies, forms, queries, paths, `If-Match`.
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, IF_MATCH};
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
@@ -27,13 +28,7 @@ where
         }
         let body = Bytes::from_request(request, state)
             .await
-            .map_err(|rejection| {
-                let kind = match rejection.status() {
-                    status if status == Kind::BodyTooLarge.status() => Kind::BodyTooLarge,
-                    _ => Kind::Malformed,
-                };
-                Problem::new(kind).detail(rejection.body_text())
-            })?;
+            .map_err(|rejection| body_refused(rejection.status(), rejection.body_text()))?;
         let mut json = serde_json::Deserializer::from_slice(&body);
         let value: T =
             serde_path_to_error::deserialize(&mut json).map_err(|error| unreadable(&error))?;
@@ -44,6 +39,31 @@ where
             .map_err(|errors| Problem::invalid(field_errors(&errors)))?;
         Ok(Self(value))
     }
+}
+
+/// What a form of a page sends. Only its encoding is checked: what is wrong with a value is told beside its field.
+pub struct Form<T>(pub T);
+
+impl<T, S> FromRequest<S> for Form<T>
+where
+    T: DeserializeOwned,
+    S: Send + Sync,
+{
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        axum::Form::from_request(request, state)
+            .await
+            .map(|axum::Form(form)| Self(form))
+            .map_err(|rejection| body_refused(rejection.status(), rejection.body_text()))
+    }
+}
+
+/// A body that cannot be taken, whatever was expected of it.
+fn body_refused(status: StatusCode, detail: String) -> Problem {
+    let kinds = [Kind::BodyTooLarge, Kind::UnsupportedMediaType];
+    let kind = kinds.into_iter().find(|kind| kind.status() == status);
+    Problem::new(kind.unwrap_or(Kind::Malformed)).detail(detail)
 }
 
 fn is_json(request: &Request) -> bool {

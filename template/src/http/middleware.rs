@@ -14,6 +14,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::{RequestBodyDeadlineLayer, TimeoutLayer};
 use tracing::Instrument;
 
+use super::cross_site;
 use super::problem::{self, Kind, Presentation, Problem};
 use super::server::ServerSettings;
 
@@ -36,6 +37,11 @@ pub fn around(
         .layer(TimeoutLayer::with_status_code(
             StatusCode::GATEWAY_TIMEOUT,
             settings.request_timeout,
+        ))
+        // Before anything is done for the request.
+        .layer(from_fn_with_state(
+            settings.public_url.clone(),
+            cross_site::refuse,
         ))
         // Inside the timeout: it ends the waiting for a write, not the write.
         .layer(from_fn_with_state(writes, finish_writes))

@@ -2,6 +2,8 @@
 //! extractors, the page cache.
 
 pub mod accept;
+pub mod cookies;
+mod cross_site;
 pub mod extract;
 mod front;
 mod healthcheck;

@@ -35,6 +35,9 @@ use super::problem::{Kind, Problem};
 use crate::domain::clock::Clock;
 use crate::infra::cache::{Cache, Cached, Loaded, Source, Store};
 
+/// Pages that may wait to be encoded in the background.
+const MOST_WAITING: usize = 64;
+
 /// Says where a page came from.
 pub const STATUS_HEADER: HeaderName = HeaderName::from_static("x-cache-status");
 
@@ -83,6 +86,8 @@ pub struct PageCache {
     clock: Clock,
     /// Encoding is work for one core at most: the others answer requests.
     encoder: Arc<Semaphore>,
+    /// What waits for that in the background is held in memory.
+    queue: Arc<Semaphore>,
 }
 
 impl PageCache {
@@ -92,6 +97,7 @@ impl PageCache {
             pages: store.namespace("pages"),
             clock,
             encoder: Arc::new(Semaphore::new(1)),
+            queue: Arc::new(Semaphore::new(MOST_WAITING)),
         }
     }
 
@@ -117,9 +123,7 @@ impl PageCache {
         let route = route(request);
         let Some(key) = policy.key(address, &request.headers) else {
             let page = timed(&route, render()).await?;
-            let page = Box::new(StoredPage::private(page, &route, policy));
-            let now = self.clock.now_micros();
-            return self.respond(request, page, CacheStatus::Bypass, now).await;
+            return self.bypass(request, page, policy).await;
         };
         let policy = *policy;
         let load = move || async move {
@@ -133,20 +137,48 @@ impl PageCache {
                 .respond(request, cached, CacheStatus::Bypass, stored_at)
                 .await;
         }
-        self.encode_if_wanted(&cached, Asked::of(&request.method, &request.headers));
+        if cached.is_kept() {
+            self.encode_if_wanted(&cached, Asked::of(&request.method, &request.headers));
+        }
         let status = cached.source().into();
         self.respond(request, cached, status, stored_at).await
+    }
+
+    /// Answers with a page for this client alone, of whatever status: nothing of it is kept, here or on the way.
+    ///
+    /// # Errors
+    /// What is wrong with the request.
+    pub async fn answer_one(&self, request: &Parts, page: Page) -> Result<Response, Problem> {
+        self.bypass(request, page, &CachePolicy::new()).await
+    }
+
+    async fn bypass(
+        &self,
+        request: &Parts,
+        page: Page,
+        policy: &CachePolicy,
+    ) -> Result<Response, Problem> {
+        let page = Box::new(StoredPage::private(page, &route(request), policy));
+        let now = self.clock.now_micros();
+        self.respond(request, page, CacheStatus::Bypass, now).await
     }
 
     /// The page in memory for a plain request to `address`.
     pub(super) fn in_memory(&self, asked: Asked<'_>, address: &str) -> Option<Cached<StoredPage>> {
         let page = self.pages.get_fresh(address)?;
-        let may_have_it = page.is_cookie_blind() || asked.cookie.is_none();
+        let may_have_it = asked.cookie.is_none() || page.ignores_cookies_of(asked.headers);
         may_have_it.then_some(page)
     }
 
     /// Encodes a page in the background if it is time for that.
     pub(super) fn encode_if_wanted(&self, page: &Cached<StoredPage>, asked: Asked<'_>) {
+        if !page.may_be_encoded() {
+            return;
+        }
+        // Another request asks again.
+        let Ok(place) = Arc::clone(&self.queue).try_acquire_owned() else {
+            return;
+        };
         if !page.wants_encoding_now() && !page.wants_encoding_for(asked) {
             return;
         }
@@ -154,6 +186,7 @@ impl PageCache {
         tokio::spawn(self.encode(move || {
             let encoded = page.encoded();
             pages.replace(&page, encoded);
+            drop(place);
         }));
     }
 
@@ -165,8 +198,14 @@ impl PageCache {
         let encoder = Arc::clone(&self.encoder);
         async move {
             // Nobody closes it.
-            let _turn = encoder.acquire_owned().await;
-            tokio::task::spawn_blocking(work).await
+            let turn = encoder.acquire_owned().await;
+            tokio::task::spawn_blocking(move || {
+                let done = work();
+                // Not before, even if nobody waits for it any more.
+                drop(turn);
+                done
+            })
+            .await
         }
     }
 

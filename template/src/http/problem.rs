@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, VARY};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::Next;
@@ -21,6 +21,7 @@ use crate::infra::cache::LoadFailed;
 pub enum Kind {
     Malformed,
     Unauthenticated,
+    CrossSite,
     NotFound,
     MethodNotAllowed,
     NotAcceptable,
@@ -37,9 +38,10 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::Malformed,
         Self::Unauthenticated,
+        Self::CrossSite,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::NotAcceptable,
@@ -60,6 +62,7 @@ impl Kind {
         match self {
             Self::Malformed => "malformed",
             Self::Unauthenticated => "unauthenticated",
+            Self::CrossSite => "csrf",
             Self::NotFound => "not-found",
             Self::MethodNotAllowed => "method-not-allowed",
             Self::NotAcceptable => "not-acceptable",
@@ -80,6 +83,7 @@ impl Kind {
         match self {
             Self::Malformed => StatusCode::BAD_REQUEST,
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::CrossSite => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
@@ -100,6 +104,7 @@ impl Kind {
         match self {
             Self::Malformed => "The request cannot be read",
             Self::Unauthenticated => "Authentication is required",
+            Self::CrossSite => "Sent from another site",
             Self::NotFound => "Not found",
             Self::MethodNotAllowed => "Method not allowed",
             Self::NotAcceptable => "No acceptable form",
@@ -213,6 +218,7 @@ impl Problem {
                 Some(cause) if development => cause.chain().map(ToString::to_string).collect(),
                 _ => Vec::new(),
             },
+            route: request.route.clone().filter(|_| development),
         }
     }
 }
@@ -272,6 +278,9 @@ pub struct ProblemDocument {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub causes: Vec<String>,
+    /// The template of the route that failed, for the page of an error in development.
+    #[serde(skip)]
+    pub route: Option<String>,
 }
 
 /// Makes a page of a problem; `None` if that fails.
@@ -288,6 +297,7 @@ pub struct Presentation {
 struct About {
     path: String,
     id: String,
+    route: Option<String>,
 }
 
 /// Gives every error answer its final form, and logs the cause of those that are our fault.
@@ -301,8 +311,10 @@ pub(super) async fn respond(
         .get::<RequestId>()
         .map_or("", RequestId::as_str)
         .to_owned();
+    let route = request.extensions().get::<MatchedPath>();
     let about = About {
         path: request.uri().path().to_owned(),
+        route: route.map(|route| route.as_str().to_owned()),
         id,
     };
     let offered = match presentation.page {

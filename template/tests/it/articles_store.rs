@@ -55,7 +55,7 @@ async fn contract(articles: Arc<dyn ArticleRepository>) {
     a_change_needs_the_version_that_is_stored(&*articles).await;
     an_address_that_moved_shows_what_is_there_now(&*articles).await;
     lists_are_sorted_filtered_and_cut(&*articles).await;
-    addresses_are_those_of_published_articles_newest_first(&*articles).await;
+    addresses_are_those_of_published_articles_in_the_order_of_creation(&*articles).await;
 }
 
 fn at(micros: i64) -> DateTime<Utc> {
@@ -229,26 +229,37 @@ async fn lists_are_sorted_filtered_and_cut(articles: &dyn ArticleRepository) {
     }
 }
 
-/// The ids a list should have, made the plainest way.
-async fn addresses_are_those_of_published_articles_newest_first(articles: &dyn ArticleRepository) {
+async fn addresses_are_those_of_published_articles_in_the_order_of_creation(
+    articles: &dyn ArticleRepository,
+) {
     let all = articles
         .list(&ArticleQuery::published(ArticleQuery::MAX_LIMIT))
         .await
         .unwrap();
     assert!(all.next.is_none() && all.items.len() > 3);
-    let expected: Vec<_> = all
-        .items
+    let mut published = all.items;
+    published.sort_by_key(|article| article.id);
+    let expected: Vec<_> = published
         .into_iter()
         .map(|article| (article.slug, article.updated_at))
         .collect();
-    for limit in [u32::MAX, 3, 1] {
-        let found = articles.addresses(limit).await.unwrap().into_iter();
-        let found: Vec<_> = found.map(|found| (found.slug, found.updated_at)).collect();
-        let limit = expected.len().min(limit as usize);
-        assert_eq!(found, expected[..limit]);
+    let count = articles.count_published().await.unwrap();
+    assert_eq!(count as usize, expected.len());
+    for skip in [0, 1, count, count + 1] {
+        for limit in [u32::MAX, 3, 1, 0] {
+            let found = articles.addresses(skip, limit).await.unwrap().into_iter();
+            let found: Vec<_> = found.map(|found| (found.slug, found.updated_at)).collect();
+            let expected = expected.iter().skip(skip as usize).take(limit as usize);
+            assert_eq!(
+                found,
+                expected.cloned().collect::<Vec<_>>(),
+                "{limit} after {skip}"
+            );
+        }
     }
 }
 
+/// The ids a list should have, made the plainest way.
 fn expected(stored: &[Article], query: &ArticleQuery) -> Vec<Uuid> {
     let mut articles: Vec<&Article> = stored
         .iter()

@@ -21,7 +21,10 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ),
     ("l2 hit, 4 KiB on disk", &["bare sled", "cache.fetch"]),
     ("l2 hit, 4 KiB in Redis", &["bare GET", "cache.fetch"]),
-    ("l2 hit, 64 in flight in Redis", &["bare GET", "cache.fetch"]),
+    (
+        "l2 hit, 64 in flight in Redis",
+        &["bare GET", "cache.fetch"],
+    ),
     ("stampede", &["10,000 callers of a cold key"]),
 ];
 

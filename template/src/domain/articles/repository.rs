@@ -36,6 +36,9 @@ pub trait ArticleRepository: Send + Sync {
     /// At most `query.limit` articles, and the cursor of the last if there are more.
     async fn list(&self, query: &ArticleQuery) -> Result<Slice<Article>, StoreError>;
 
-    /// The addresses of the published articles, newest first, at most `limit`.
-    async fn addresses(&self, limit: u32) -> Result<Vec<Address>, StoreError>;
+    /// The addresses of the published articles in the order they were created, at most `limit` after the first `skip`.
+    async fn addresses(&self, skip: u32, limit: u32) -> Result<Vec<Address>, StoreError>;
+
+    /// How many articles are published.
+    async fn count_published(&self) -> Result<u32, StoreError>;
 }

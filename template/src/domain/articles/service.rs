@@ -51,12 +51,20 @@ impl ArticleService {
         Ok(self.repository.list(query).await?)
     }
 
-    /// Where visitors find articles, the newest first, at most `limit`.
+    /// Where visitors find articles, in the order they were created: at most `limit` after the first `skip`.
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn addresses(&self, limit: u32) -> Result<Vec<Address>, ArticleError> {
-        Ok(self.repository.addresses(limit).await?)
+    pub async fn addresses(&self, skip: u32, limit: u32) -> Result<Vec<Address>, ArticleError> {
+        Ok(self.repository.addresses(skip, limit).await?)
+    }
+
+    /// How many articles visitors can read.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn count_published(&self) -> Result<u32, ArticleError> {
+        Ok(self.repository.count_published().await?)
     }
 
     /// # Errors

@@ -69,6 +69,7 @@ text_value!(
     Slug,
     |text: &str| length(text, 1, Slug::MAX, "must be 1 to 80 characters long")
         .and_then(|()| hyphenated(text))
+        .and_then(|()| not_reserved(text))
 );
 
 text_value!(
@@ -114,9 +115,12 @@ impl Slug {
             slug.push_str(&"-"[..hyphen]);
             slug.push_str(&word[..word.len().min(Self::MAX)].to_ascii_lowercase());
         }
-        Self::parse(&slug).map_err(|_| {
-            Invalid("must be given: none can be made of a title without ASCII letters or digits")
-        })
+        if slug.is_empty() {
+            return Err(Invalid(
+                "must be given: none can be made of a title without ASCII letters or digits",
+            ));
+        }
+        Self::parse(&slug)
     }
 }
 
@@ -184,6 +188,14 @@ fn hyphenated(text: &str) -> Result<(), Invalid> {
     ))
 }
 
+/// Beside the addresses of articles stands the one of the form for a new one.
+fn not_reserved(text: &str) -> Result<(), Invalid> {
+    if text == "new" {
+        return Err(Invalid("must not be `new`, which is an address of its own"));
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,6 +209,7 @@ mod tests {
             "c-rust-2026"
         );
         assert!(slug("日本語").is_err());
+        assert!(slug("New").unwrap_err().0.contains("`new`"));
     }
 
     #[test]
@@ -228,6 +241,7 @@ mod tests {
             "a b",
             "ä",
             "a/b",
+            "new",
             &"a".repeat(81),
         ] {
             assert!(Slug::parse(bad).is_err(), "{bad}");

@@ -1,4 +1,7 @@
-//! Articles as pages: the list at `/`, each one at `/articles/{slug}`.
+//! Articles as pages: the list at `/`, each one at `/articles/{slug}`, and the forms to write them.
+
+mod editing;
+mod form;
 
 use askama::Template;
 use axum::extract::State;
@@ -7,7 +10,9 @@ use axum::response::Response;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Deserialize;
 
-use super::{Head, SITE};
+use super::flash::{self, Flash};
+use super::head::{Head, SITE, Site};
+use super::html;
 use crate::component::{Component, Routes, Warm};
 use crate::domain::articles::{
     Article, ArticleQuery, ArticleService, Cursor, Slice, Slug, Sort, Tag,
@@ -18,21 +23,31 @@ use crate::http::{Kind, Problem};
 use crate::infra::articles::{LIST_TAG, article_tag};
 use crate::platform::Platform;
 
-/// Nothing on these pages depends on who reads them.
-const LIST: CachePolicy = CachePolicy::new().ignoring_cookies();
-const ARTICLE: CachePolicy = CachePolicy::new().ignoring_cookies();
+/// Nothing on these pages depends on who reads them, but for a message to who has just saved something.
+const LIST: CachePolicy = CachePolicy::new().ignoring_cookies_but(&[flash::COOKIE]);
+const ARTICLE: CachePolicy = CachePolicy::new().ignoring_cookies_but(&[flash::COOKIE]);
 
 /// Articles on one page of the list.
 const PER_PAGE: u8 = 20;
 
 #[must_use]
 pub fn component(articles: ArticleService, platform: &Platform) -> Component {
-    let pages = platform.pages.clone();
     let warm = Warm::pages("articles", newest(articles.clone()));
+    let state = ArticlePages {
+        articles,
+        pages: platform.pages.clone(),
+        site: Site::of(platform),
+    };
     let pages = Routes::new()
         .get("/", list)
+        .get("/articles/new", editing::new_article)
+        .post("/articles/new", editing::create_article)
         .get("/articles/{slug}", show)
-        .with_state(ArticlePages { articles, pages });
+        .get("/articles/{slug}/edit", editing::edit_article)
+        .post("/articles/{slug}/edit", editing::update_article)
+        .get("/articles/{slug}/delete", editing::ask_to_delete_article)
+        .post("/articles/{slug}/delete", editing::delete_article)
+        .with_state(state);
     Component {
         name: "article pages",
         pages,
@@ -53,6 +68,7 @@ async fn newest(articles: ArticleService) -> anyhow::Result<Vec<String>> {
 struct ArticlePages {
     articles: ArticleService,
     pages: PageCache,
+    site: Site,
 }
 
 #[derive(Deserialize)]
@@ -64,7 +80,7 @@ struct ListParams {
 
 /// The published articles, newest first; with `tag` those that carry it.
 async fn list(
-    State(ArticlePages { articles, pages }): State<ArticlePages>,
+    State(state): State<ArticlePages>,
     Query(params): Query<ListParams>,
     request: Parts,
 ) -> Result<Response, Problem> {
@@ -81,32 +97,36 @@ async fn list(
         .transpose()
         .map_err(no_such_page)?;
     let key = list_url(tag.as_ref(), after.as_ref());
+    let (pages, flash) = (state.pages.clone(), Flash::of(&request.headers));
     pages
         .render(&request, &key, &LIST, move || {
-            render_list(articles, tag, after)
+            render_list(state, tag, after, flash)
         })
         .await
 }
 
 async fn show(
-    State(ArticlePages { articles, pages }): State<ArticlePages>,
+    State(state): State<ArticlePages>,
     Path(slug): Path<String>,
     request: Parts,
 ) -> Result<Response, Problem> {
     let slug = Slug::parse(&slug).map_err(no_such_page)?;
+    let (pages, flash) = (state.pages.clone(), Flash::of(&request.headers));
     pages
         .render(&request, &article_url(&slug), &ARTICLE, {
             let slug = slug.clone();
-            move || render_article(articles, slug)
+            move || render_article(state, slug, flash)
         })
         .await
 }
 
 async fn render_list(
-    articles: ArticleService,
+    ArticlePages { articles, site, .. }: ArticlePages,
     tag: Option<Tag>,
     after: Option<Slug>,
+    flash: Flash,
 ) -> Result<Page, Problem> {
+    let url = site.url(&list_url(tag.as_ref(), after.as_ref()));
     let after = match after {
         Some(slug) => Some(place_of(&articles, tag.as_ref(), &slug).await?),
         None => None,
@@ -121,14 +141,14 @@ async fn render_list(
     if slice.items.is_empty() && (query.tag.is_some() || query.after.is_some()) {
         return Err(Problem::new(Kind::NotFound).detail("There are no articles here."));
     }
-    let page = ListPage::new(&query, &slice)
-        .render()
-        .map_err(cannot_render)?;
+    let mut page = ListPage::new(&query, &slice);
+    page.head = page.head.at(url).notice(flash);
+    let page = flash.forget_after(html(&page)?);
     if slice.items.is_empty() {
         // The page of a new service; it goes with the first article, whoever adds it.
-        return Ok(Page::html(page).not_kept());
+        return Ok(page.not_kept());
     }
-    Ok(Page::html(page).tag(LIST_TAG))
+    Ok(page.tag(LIST_TAG))
 }
 
 /// Where the list goes on after an article that is on it.
@@ -144,18 +164,20 @@ async fn place_of(
     Ok(Cursor::of(&article, Sort::Newest))
 }
 
-async fn render_article(articles: ArticleService, slug: Slug) -> Result<Page, Problem> {
+async fn render_article(
+    ArticlePages { articles, site, .. }: ArticlePages,
+    slug: Slug,
+    flash: Flash,
+) -> Result<Page, Problem> {
     let article = articles.get_published(&slug).await?;
-    let page = ArticlePage::new(&article).render().map_err(cannot_render)?;
-    Ok(Page::html(page).tag(article_tag(article.id)))
+    let mut page = ArticlePage::new(&article);
+    page.head = page.head.at(site.url(&article_url(&slug))).notice(flash);
+    let page = flash.forget_after(html(&page)?);
+    Ok(page.tag(article_tag(article.id)))
 }
 
 fn no_such_page(_: crate::domain::error::Invalid) -> Problem {
     Problem::new(Kind::NotFound)
-}
-
-pub(super) fn cannot_render(error: askama::Error) -> Problem {
-    Problem::new(Kind::Internal).cause(error)
 }
 
 #[derive(Template)]
@@ -215,6 +237,7 @@ impl Card {
 #[template(path = "articles/show.html")]
 struct ArticlePage {
     head: Head,
+    edit: String,
     title: String,
     summary: String,
     body: String,
@@ -231,7 +254,8 @@ impl ArticlePage {
         let updated =
             Some(article.updated_at).filter(|at| at.date_naive() > article.date().date_naive());
         Self {
-            head: Head::new(article.title.as_str(), article.summary.as_str()),
+            head: Head::new(article.title.as_str(), description(article)),
+            edit: format!("{}/edit", article_url(&article.slug)),
             title: article.title.to_string(),
             summary: article.summary.to_string(),
             body: article.body.to_html(),
@@ -241,6 +265,13 @@ impl ArticlePage {
             updated: updated.map(human_date),
             updated_iso: updated.map(iso_date),
         }
+    }
+}
+
+fn description(article: &Article) -> &str {
+    match article.summary.as_str() {
+        "" => article.title.as_str(),
+        summary => summary,
     }
 }
 

@@ -7,94 +7,167 @@ use axum::extract::State;
 use axum::http::request::Parts;
 use axum::response::Response;
 
-use super::articles::{article_url, cannot_render, iso_date};
+use super::articles::{article_url, iso_date};
+use super::content::Content;
+use super::head::Site;
+use super::xml;
 use crate::component::{Component, Routes};
 use crate::domain::articles::{Address, ArticleService};
-use crate::http::Problem;
+use crate::http::extract::Path;
 use crate::http::page_cache::{CachePolicy, Page, PageCache};
+use crate::http::{Kind, Problem};
 use crate::infra::articles::LIST_TAG;
 use crate::platform::Platform;
 
 const SITEMAP: CachePolicy = CachePolicy::new().ignoring_cookies();
 const ROBOTS: CachePolicy = CachePolicy::new().ignoring_cookies();
 
-/// The most addresses a sitemap may have, less the one of the list.
-const MOST_ARTICLES: u32 = 49_999;
+/// The most addresses the protocol allows in one file. With more, `/sitemap.xml` lists `/sitemaps/1.xml` and so on.
+const MOST: u32 = 50_000;
 
 #[must_use]
-pub fn component(articles: ArticleService, platform: &Platform) -> Component {
-    let site = Site {
+pub fn component(articles: ArticleService, content: &Content, platform: &Platform) -> Component {
+    let state = Indexed {
         articles,
         pages: platform.pages.clone(),
-        origin: platform.settings.server.public_url().into(),
+        site: Site::of(platform),
+        own: ["/"]
+            .into_iter()
+            .chain(content.paths())
+            .map(ToOwned::to_owned)
+            .collect(),
     };
     Component {
         name: "sitemap",
         pages: Routes::new()
             .get("/sitemap.xml", sitemap)
+            .get("/sitemaps/{file}", part)
             .get("/robots.txt", robots)
-            .with_state(site),
+            .with_state(state),
         ..Component::default()
     }
 }
 
 #[derive(Clone)]
-struct Site {
+struct Indexed {
     articles: ArticleService,
     pages: PageCache,
-    /// What addresses begin with.
-    origin: Arc<str>,
+    site: Site,
+    /// Paths that are there whatever is published; far fewer than fit into one file.
+    own: Arc<[String]>,
 }
 
 #[derive(Template)]
 #[template(path = "sitemap.xml")]
 struct Sitemap<'a> {
-    origin: &'a str,
+    site: &'a Site,
+    /// Paths that are there whatever is published.
+    own: &'a [String],
     articles: Vec<Entry>,
 }
 
+#[derive(Template)]
+#[template(path = "sitemap-index.xml")]
+struct SitemapIndex {
+    urls: Vec<String>,
+}
+
 struct Entry {
-    url: String,
+    path: String,
     changed: String,
 }
 
 impl From<Address> for Entry {
     fn from(Address { slug, updated_at }: Address) -> Self {
         Self {
-            url: article_url(&slug),
+            path: article_url(&slug),
             changed: iso_date(updated_at),
         }
     }
 }
 
-/// The addresses of the published articles, whole.
-async fn sitemap(State(site): State<Site>, request: Parts) -> Result<Response, Problem> {
-    let pages = site.pages.clone();
-    let render = move || async move {
-        let articles = site.articles.addresses(MOST_ARTICLES).await?;
+impl Indexed {
+    /// How many files it takes to list everything.
+    async fn files(&self) -> Result<u32, Problem> {
+        let own = length(&self.own);
+        let published = self.articles.count_published().await?;
+        Ok(own.saturating_add(published).div_ceil(MOST))
+    }
+
+    /// The file `n`, counted from 1. The oldest articles come first, so that a new one changes the last file only.
+    async fn file(&self, n: u32) -> Result<Page, Problem> {
+        let before = MOST.saturating_mul(n - 1);
+        let own = if n == 1 { &*self.own } else { &[] };
+        let skip = before.saturating_sub(length(&self.own));
+        let limit = MOST - length(own);
+        let articles = self.articles.addresses(skip, limit).await?;
         let sitemap = Sitemap {
-            origin: &site.origin,
+            site: &self.site,
+            own,
             articles: articles.into_iter().map(Entry::from).collect(),
         };
-        let xml = sitemap.render().map_err(cannot_render)?;
-        Ok(Page::new("application/xml", xml).tag(LIST_TAG))
+        Ok(xml("application/xml", &sitemap)?.tag(LIST_TAG))
+    }
+
+    fn index(&self, files: u32) -> Result<Page, Problem> {
+        let url = |n| self.site.url(&file_path(n));
+        let index = SitemapIndex {
+            urls: (1..=files).map(url).collect(),
+        };
+        Ok(xml("application/xml", &index)?.tag(LIST_TAG))
+    }
+}
+
+fn length(paths: &[String]) -> u32 {
+    u32::try_from(paths.len()).unwrap_or(MOST)
+}
+
+fn file_path(n: u32) -> String {
+    format!("/sitemaps/{n}.xml")
+}
+
+/// The addresses of all pages, whole; or of the files that list them, if there are too many for one.
+async fn sitemap(State(state): State<Indexed>, request: Parts) -> Result<Response, Problem> {
+    let pages = state.pages.clone();
+    let render = move || async move {
+        match state.files().await? {
+            0 | 1 => state.file(1).await,
+            files => state.index(files),
+        }
     };
     pages
         .render(&request, "/sitemap.xml", &SITEMAP, render)
         .await
 }
 
-/// Everything but the API may be indexed.
-async fn robots(State(site): State<Site>, request: Parts) -> Result<Response, Problem> {
+async fn part(
+    State(state): State<Indexed>,
+    Path(file): Path<String>,
+    request: Parts,
+) -> Result<Response, Problem> {
+    let n = file.strip_suffix(".xml").and_then(|n| n.parse().ok());
+    // One spelling: `01.xml` is not `1.xml`.
+    let n = n.filter(|n| *n > 0 && format!("{n}.xml") == file);
+    let n = n.ok_or_else(|| Problem::new(Kind::NotFound))?;
+    let pages = state.pages.clone();
     let render = move || async move {
-        let text = format!(
-            "User-agent: *\nDisallow: /api/\n\nSitemap: {}/sitemap.xml\n",
-            site.origin
-        );
+        if n > state.files().await? {
+            return Err(Problem::new(Kind::NotFound));
+        }
+        state.file(n).await
+    };
+    pages
+        .render(&request, &file_path(n), &SITEMAP, render)
+        .await
+}
+
+/// Everything but the API may be indexed.
+async fn robots(State(state): State<Indexed>, request: Parts) -> Result<Response, Problem> {
+    let pages = state.pages.clone();
+    let render = move || async move {
+        let sitemap = state.site.url("/sitemap.xml");
+        let text = format!("User-agent: *\nDisallow: /api/\n\nSitemap: {sitemap}\n");
         Ok(Page::new("text/plain; charset=utf-8", text))
     };
-    site.pages
-        .clone()
-        .render(&request, "/robots.txt", &ROBOTS, render)
-        .await
+    pages.render(&request, "/robots.txt", &ROBOTS, render).await
 }

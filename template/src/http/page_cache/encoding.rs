@@ -37,15 +37,18 @@ impl Coding {
     }
 
     pub fn encode(self, body: &[u8]) -> io::Result<Bytes> {
-        match self {
-            Self::Brotli => brotli(body).map(Into::into),
-            Self::Zstd => zstd::bulk::compress(body, ZSTD_LEVEL).map(Into::into),
+        let mut encoded = match self {
+            Self::Brotli => brotli(body)?,
+            Self::Zstd => zstd::bulk::compress(body, ZSTD_LEVEL)?,
             Self::Gzip => {
                 let mut gzip = GzEncoder::new(Vec::new(), GZIP_LEVEL);
                 gzip.write_all(body)?;
-                gzip.finish().map(Into::into)
+                gzip.finish()?
             }
-        }
+        };
+        // zstd's is as large as the body at first.
+        encoded.shrink_to_fit();
+        Ok(encoded.into())
     }
 }
 

@@ -34,7 +34,9 @@ pub struct Page {
 
 impl Page {
     #[must_use]
-    pub fn html(body: String) -> Self {
+    pub fn html(mut body: String) -> Self {
+        // It may be half empty, and stays in memory for a while.
+        body.shrink_to_fit();
         Self::new("text/html; charset=utf-8", body)
     }
 
@@ -96,7 +98,15 @@ impl Page {
     /// The headers that decide which page of an address is sent.
     pub(super) fn vary(&self, policy: &CachePolicy) -> String {
         let own = members(&self.headers, &VARY).filter(|name| !policy.declares(name));
-        own.fold(policy.vary(), |vary, name| format!("{vary}, {name}"))
+        own.fold(policy.vary(), |vary, name| {
+            if vary
+                .split(", ")
+                .any(|known| known.eq_ignore_ascii_case(name))
+            {
+                return vary;
+            }
+            format!("{vary}, {name}")
+        })
     }
 
     pub(super) fn forbids_keeping(&self) -> bool {

@@ -8,6 +8,7 @@ use axum::http::header::{ACCEPT_ENCODING, AUTHORIZATION, COOKIE};
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use sha2::{Digest, Sha256};
 
+use crate::http::cookies;
 use crate::infra::cache::Policy;
 
 /// Browsers keep a page but ask every time whether it is still the same, so a change shows at once.
@@ -19,6 +20,7 @@ pub struct CachePolicy {
     ttl: Option<Duration>,
     stale_for: Option<Duration>,
     ignores_cookies: bool,
+    heeds: &'static [&'static str],
     varies_on: &'static [&'static str],
     keeping: &'static [StatusCode],
     cache_control: &'static str,
@@ -32,6 +34,7 @@ impl CachePolicy {
             ttl: None,
             stale_for: None,
             ignores_cookies: false,
+            heeds: &[],
             varies_on: &[],
             keeping: &[],
             cache_control: REVALIDATE,
@@ -57,6 +60,13 @@ impl CachePolicy {
     pub const fn ignoring_cookies(mut self) -> Self {
         self.ignores_cookies = true;
         self
+    }
+
+    /// The page looks at these cookies and at no others: who has one gets a page for themselves alone, made anew.
+    #[must_use]
+    pub const fn ignoring_cookies_but(mut self, heeded: &'static [&'static str]) -> Self {
+        self.heeds = heeded;
+        self.ignoring_cookies()
     }
 
     /// The request headers that the page is made of, `Cookie` and `Authorization` among them if it looks at those: there
@@ -97,8 +107,15 @@ impl CachePolicy {
         status == StatusCode::OK || self.keeping.contains(&status)
     }
 
-    pub(super) fn is_cookie_blind(&self) -> bool {
-        self.ignores_cookies
+    /// The cookies that count; `None` if all do.
+    pub(super) fn heeded_cookies(&self) -> Option<Vec<String>> {
+        let heeded = self.heeds.iter().map(ToString::to_string);
+        self.ignores_cookies.then(|| heeded.collect())
+    }
+
+    fn heeds_cookies_of(&self, request: &HeaderMap) -> bool {
+        let mut heeded = self.heeds.iter();
+        !self.ignores_cookies || heeded.any(|name| cookies::find(request, name).is_some())
     }
 
     /// Whether everybody may have a page made with this policy, or only who sends the same credentials.
@@ -124,6 +141,10 @@ impl CachePolicy {
     /// The headers that decide which page of an address is sent.
     pub(super) fn vary(&self) -> String {
         let mut vary = "accept-encoding".to_owned();
+        // Who shows one gets a page of his own, of which caches on the way know nothing.
+        if !self.ignores_cookies && !self.varies_on(&COOKIE) {
+            vary.push_str(", cookie");
+        }
         for header in self.varies_on {
             vary.push_str(", ");
             vary.push_str(header);
@@ -135,7 +156,7 @@ impl CachePolicy {
     /// know what to do with.
     pub(super) fn key<'a>(&self, address: &'a str, request: &HeaderMap) -> Option<Cow<'a, str>> {
         let shows = |name: HeaderName| request.contains_key(&name) && !self.varies_on(&name);
-        if shows(AUTHORIZATION) || shows(COOKIE) && !self.ignores_cookies {
+        if shows(AUTHORIZATION) || shows(COOKIE) && self.heeds_cookies_of(request) {
             return None;
         }
         if self.varies_on.is_empty() {
@@ -226,9 +247,24 @@ mod tests {
     }
 
     #[test]
+    fn a_cookie_that_counts_makes_a_page_for_one() {
+        const HEEDING: CachePolicy = CachePolicy::new().ignoring_cookies_but(&["flash"]);
+        let shared = |cookie| key(HEEDING, &[(COOKIE, cookie)]).is_some();
+        assert!(shared("session=1") && shared("flashes=1") && shared(""));
+        assert!(!shared("flash=1") && !shared("a=1; flash="));
+        assert!(key(HEEDING, &[(COOKIE, "a=1"), (COOKIE, "flash=1")]).is_none());
+        assert!(key(HEEDING, &[]).is_some());
+    }
+
+    #[test]
     fn a_page_for_some_is_not_for_proxies() {
         assert_eq!(PLAIN.cache_control_for_clients(), REVALIDATE);
         assert!(BY_COOKIE.cache_control_for_clients().starts_with("private"));
-        assert_eq!(BY_LANGUAGE.vary(), "accept-encoding, accept-language");
+        assert_eq!(BLIND.vary(), "accept-encoding");
+        assert_eq!(BY_COOKIE.vary(), "accept-encoding, cookie");
+        assert_eq!(
+            BY_LANGUAGE.vary(),
+            "accept-encoding, cookie, accept-language"
+        );
     }
 }

@@ -20,7 +20,7 @@ use super::encoding::{self, Coding, Form};
 use super::page::Page;
 use super::policy::CachePolicy;
 use super::{CacheStatus, STATUS_HEADER};
-use crate::http::{request_id, security};
+use crate::http::{cookies, request_id, security};
 use crate::infra::cache::Weigh;
 use crate::telemetry::RequestSeries;
 
@@ -47,7 +47,8 @@ pub(in crate::http) struct StoredPage {
     headers: Vec<(String, Bytes)>,
     /// The template of the route that it was made for.
     route: String,
-    is_cookie_blind: bool,
+    /// The cookies that make a page for one; `None`: every cookie does.
+    heeded_cookies: Option<Vec<String>>,
     /// Whether anybody but the client who asked may see it.
     is_shared: bool,
     /// Of the body as it is, and of each encoding, whether that is made or not.
@@ -123,7 +124,7 @@ impl StoredPage {
             vary: page.vary(policy),
             headers: page.other_headers(),
             route: route.to_owned(),
-            is_cookie_blind: policy.is_cookie_blind(),
+            heeded_cookies: policy.heeded_cookies(),
             is_shared,
             tags: [tag(""), tag("-br"), tag("-zstd"), tag("-gzip")],
             may_be_encoded: page.body.len() >= WORTH_ENCODING
@@ -143,8 +144,11 @@ impl StoredPage {
         self.is_shared
     }
 
-    pub fn is_cookie_blind(&self) -> bool {
-        self.is_cookie_blind
+    /// Whether none of the cookies in `request` make a difference to this page.
+    pub fn ignores_cookies_of(&self, request: &HeaderMap) -> bool {
+        let heeds = |name: &String| cookies::find(request, name).is_some();
+        let heeded = self.heeded_cookies.as_ref();
+        heeded.is_some_and(|heeded| !heeded.iter().any(heeds))
     }
 
     /// Counts an answer with this page.
@@ -326,6 +330,7 @@ impl StoredPage {
             vary: self.vary.clone(),
             headers: self.headers.clone(),
             route: self.route.clone(),
+            heeded_cookies: self.heeded_cookies.clone(),
             tags: self.tags.clone(),
             body: self.body.clone(),
             encoded: smaller.collect(),

@@ -96,7 +96,11 @@ impl ArticleRepository for CachedArticles {
         self.inner.list(query).await
     }
 
-    async fn addresses(&self, limit: u32) -> Result<Vec<Address>, StoreError> {
-        self.inner.addresses(limit).await
+    async fn addresses(&self, skip: u32, limit: u32) -> Result<Vec<Address>, StoreError> {
+        self.inner.addresses(skip, limit).await
+    }
+
+    async fn count_published(&self) -> Result<u32, StoreError> {
+        self.inner.count_published().await
     }
 }

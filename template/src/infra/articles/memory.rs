@@ -1,6 +1,5 @@
 //! Articles in memory: the twin of the SQL store, for tests of the rules without a database.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -95,18 +94,21 @@ impl ArticleRepository for MemoryArticles {
         Ok(query.slice(found))
     }
 
-    async fn addresses(&self, limit: u32) -> Result<Vec<Address>, StoreError> {
+    async fn addresses(&self, skip: u32, limit: u32) -> Result<Vec<Address>, StoreError> {
         let articles = self.articles();
-        let mut published: Vec<_> = articles
-            .values()
-            .filter(|article| article.is_published())
-            .collect();
-        published.sort_by_key(|article| Reverse((article.date(), article.id)));
-        let addresses = published.into_iter().map(|article| Address {
+        // Sorted by id, which is by creation.
+        let published = articles.values().filter(|article| article.is_published());
+        let addresses = published.map(|article| Address {
             slug: article.slug.clone(),
             updated_at: article.updated_at,
         });
-        Ok(addresses.take(limit as usize).collect())
+        Ok(addresses.skip(skip as usize).take(limit as usize).collect())
+    }
+
+    async fn count_published(&self) -> Result<u32, StoreError> {
+        let articles = self.articles();
+        let published = articles.values().filter(|article| article.is_published());
+        Ok(u32::try_from(published.count()).unwrap_or(u32::MAX))
     }
 }
 

@@ -154,12 +154,13 @@ impl ArticleRepository for SqlArticles {
         Ok(query.slice(rows.into_iter().map(|Row(article)| article).collect()))
     }
 
-    async fn addresses(&self, limit: u32) -> Result<Vec<Address>, StoreError> {
+    async fn addresses(&self, skip: u32, limit: u32) -> Result<Vec<Address>, StoreError> {
         let rows = sqlx::query_as(
             "SELECT slug, updated_at FROM articles WHERE status = 'published' \
-             ORDER BY COALESCE(published_at, created_at) DESC, id DESC LIMIT $1",
+             ORDER BY id LIMIT $1 OFFSET $2",
         )
         .bind(i64::from(limit))
+        .bind(i64::from(skip))
         .fetch_all(self.db.pool());
         let rows: Vec<AddressRow> = self
             .db
@@ -170,6 +171,15 @@ impl ArticleRepository for SqlArticles {
             .into_iter()
             .map(|AddressRow(address)| address)
             .collect())
+    }
+
+    async fn count_published(&self) -> Result<u32, StoreError> {
+        let count = sqlx::query_scalar::<_, i64>(
+            "SELECT COUNT(*) FROM articles WHERE status = 'published'",
+        )
+        .fetch_one(self.db.pool());
+        let count = self.db.timed("count", "articles", count).await;
+        Ok(u32::try_from(count.map_err(store_error)?).unwrap_or(u32::MAX))
     }
 }
 

@@ -40,14 +40,16 @@ impl Header {
 }
 
 /// The layout: format (1 byte), `born` and `stored_at` (8 bytes each, big-endian), expiry and tags and value (postcard).
-pub(super) fn encode<V: Serialize>(header: &Header, value: &V) -> Vec<u8> {
+/// `None` for a value that postcard cannot represent.
+pub(super) fn encode<V: Serialize>(header: &Header, value: &V) -> Option<Vec<u8>> {
     let mut bytes = vec![FORMAT];
     bytes.extend(header.born.to_be_bytes());
     bytes.extend(header.stored_at.to_be_bytes());
-    let bytes = postcard::to_extend(&(&header.expiry, &header.tags), bytes)
-        .and_then(|bytes| postcard::to_extend(value, bytes));
-    // An empty record is unreadable, and so a miss.
-    bytes.unwrap_or_default()
+    let bytes = postcard::to_extend(&(&header.expiry, &header.tags), bytes).ok()?;
+    let mut bytes = postcard::to_extend(value, bytes).ok()?;
+    // What has grown by doubling may be half empty, and stays in memory for a while.
+    bytes.shrink_to_fit();
+    Some(bytes)
 }
 
 pub(super) fn decode<V: DeserializeOwned>(bytes: &[u8]) -> Option<(Header, V)> {
@@ -100,7 +102,7 @@ mod tests {
 
     #[test]
     fn an_entry_survives_encoding() {
-        let bytes = encode(&header(), &"value".to_owned());
+        let bytes = encode(&header(), &"value".to_owned()).unwrap();
         assert_eq!(
             decode::<String>(&bytes),
             Some((header(), "value".to_owned()))
@@ -111,7 +113,7 @@ mod tests {
 
     #[test]
     fn damaged_or_foreign_bytes_are_a_miss() {
-        let bytes = encode(&header(), &"value".to_owned());
+        let bytes = encode(&header(), &"value".to_owned()).unwrap();
         for end in 0..bytes.len() {
             assert_eq!(decode::<String>(&bytes[..end]), None);
         }

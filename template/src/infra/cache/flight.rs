@@ -9,12 +9,22 @@ use tokio::sync::watch;
 
 /// The loads on their way in one namespace, by key and type of result.
 #[derive(Default)]
-pub(super) struct Flights(Mutex<HashMap<FlightKey, Box<dyn Any + Send>>>);
+pub(super) struct Flights(Mutex<HashMap<FlightKey, Flight>>);
+
+struct Flight {
+    began: u64,
+    /// A [`watch::Receiver`] of an optional result.
+    receiver: Box<dyn Any + Send>,
+}
 
 type FlightKey = (Box<str>, TypeId);
 
 /// Waits for a result. It ends without one if the leader is gone.
-pub(super) struct Follower<T>(watch::Receiver<Option<T>>);
+pub(super) struct Follower<T> {
+    /// The generation in which the flight began.
+    pub began: u64,
+    receiver: watch::Receiver<Option<T>>,
+}
 
 /// The duty to bring a result. Dropped without one, for example by a panic, it lets the followers go and the key is
 /// free again.
@@ -25,17 +35,21 @@ pub(super) struct Leader<T> {
 }
 
 impl Flights {
-    /// Joins the flight for `key`. Who is first also gets the duty to lead it.
-    pub fn join<T>(self: &Arc<Self>, key: &str) -> (Follower<T>, Option<Leader<T>>)
+    /// Joins the flight for `key`. Who is first, in the generation `now`, also gets the duty to lead it.
+    pub fn join<T>(self: &Arc<Self>, key: &str, now: u64) -> (Follower<T>, Option<Leader<T>>)
     where
         T: Clone + Send + Sync + 'static,
     {
         let key: FlightKey = (key.into(), TypeId::of::<T>());
         match self.map().entry(key) {
             Entry::Occupied(flight) => {
-                let receiver = flight.get().downcast_ref::<watch::Receiver<Option<T>>>();
-                let receiver = receiver.expect("the key names the type");
-                (Follower(receiver.clone()), None)
+                let Flight { began, receiver } = flight.get();
+                let receiver = receiver.downcast_ref::<watch::Receiver<Option<T>>>();
+                let follower = Follower {
+                    began: *began,
+                    receiver: receiver.expect("the key names the type").clone(),
+                };
+                (follower, None)
             }
             Entry::Vacant(place) => {
                 let (result, receiver) = watch::channel(None);
@@ -44,20 +58,27 @@ impl Flights {
                     key: place.key().clone(),
                     result,
                 };
-                place.insert(Box::new(receiver.clone()));
-                (Follower(receiver), Some(leader))
+                place.insert(Flight {
+                    began: now,
+                    receiver: Box::new(receiver.clone()),
+                });
+                let follower = Follower {
+                    began: now,
+                    receiver,
+                };
+                (follower, Some(leader))
             }
         }
     }
 
-    fn map(&self) -> MutexGuard<'_, HashMap<FlightKey, Box<dyn Any + Send>>> {
+    fn map(&self) -> MutexGuard<'_, HashMap<FlightKey, Flight>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<T: Clone> Follower<T> {
     pub async fn result(mut self) -> Option<T> {
-        let result = self.0.wait_for(Option::is_some).await.ok()?;
+        let result = self.receiver.wait_for(Option::is_some).await.ok()?;
         result.clone()
     }
 }
@@ -82,8 +103,8 @@ mod tests {
     #[tokio::test]
     async fn the_first_leads_and_all_get_its_result() {
         let flights = Arc::new(Flights::default());
-        let (first, leader) = flights.join::<u32>("key");
-        let (second, none) = flights.join::<u32>("key");
+        let (first, leader) = flights.join::<u32>("key", 0);
+        let (second, none) = flights.join::<u32>("key", 0);
         assert!(none.is_none());
         leader.unwrap().land(7);
         assert_eq!(first.result().await, Some(7));
@@ -93,17 +114,17 @@ mod tests {
     #[tokio::test]
     async fn a_leader_that_is_gone_frees_the_key_and_its_followers() {
         let flights = Arc::new(Flights::default());
-        let (follower, leader) = flights.join::<u32>("key");
+        let (follower, leader) = flights.join::<u32>("key", 0);
         drop(leader);
         assert_eq!(follower.result().await, None);
-        assert!(flights.join::<u32>("key").1.is_some());
+        assert!(flights.join::<u32>("key", 0).1.is_some());
     }
 
     #[tokio::test]
     async fn keys_and_types_of_result_do_not_mix() {
         let flights = Arc::new(Flights::default());
-        let (_follower, _leader) = flights.join::<u32>("key");
-        assert!(flights.join::<u32>("other").1.is_some());
-        assert!(flights.join::<u64>("key").1.is_some());
+        let (_follower, _leader) = flights.join::<u32>("key", 0);
+        assert!(flights.join::<u32>("other", 0).1.is_some());
+        assert!(flights.join::<u64>("key", 0).1.is_some());
     }
 }

@@ -33,17 +33,20 @@ impl<V: Weigh> Cache<V> {
     {
         let arrived = self.tiers.generations.current();
         loop {
-            let (follower, leader) = self.shelf.flights().join::<Outcome<V, E>>(key);
+            let now = self.tiers.generations.current();
+            let (follower, leader) = self.shelf.flights().join::<Outcome<V, E>>(key, now);
             if let Some(leader) = leader {
                 return self.lead_flight(key, policy, load, leader, follower).await;
             }
             self.tiers.counters.coalesced.increment(1);
+            let began = follower.began;
             match follower.result().await {
                 // Whoever led was cancelled before it began to load.
                 None => {}
                 Some(Ok(cached)) if !cached.is_kept => return self.load_alone(policy, load).await,
                 // It began before a change that this caller may know of; the next one has not.
                 Some(Ok(cached)) if self.is_older_than(&cached, arrived) => {}
+                Some(Err(_)) if began < arrived => {}
                 Some(outcome) => return outcome,
             }
         }
@@ -107,7 +110,8 @@ impl<V: Weigh> Cache<V> {
         if !self.is_due(stale) {
             return;
         }
-        let (_, Some(leader)) = self.shelf.flights().join::<Outcome<V, E>>(key) else {
+        let now = self.tiers.generations.current();
+        let (_, Some(leader)) = self.shelf.flights().join::<Outcome<V, E>>(key, now) else {
             return;
         };
         // Another refresh may have ended before this one could begin.
@@ -123,6 +127,8 @@ impl<V: Weigh> Cache<V> {
                 Ok(cached) if cached.entry.header.expiry.is_absent => {
                     cache.write(&cached.entry, cached.entry.value.weight(), None);
                 }
+                // What was stale is nobody's any more.
+                Ok(cached) if !cached.is_kept => cache.invalidate(&stale.key).await,
                 Ok(_) => {}
                 Err(_) => {
                     cache.tiers.counters.failed_refreshes.increment(1);
@@ -217,10 +223,11 @@ impl<V: Weigh> Cache<V> {
         let started = Instant::now();
         let loading = async move { load().await };
         let loading = AbortOnDropHandle::new(tokio::spawn(loading.in_current_span()));
-        let loaded = match tokio::time::timeout(limit, loading).await {
-            Ok(Ok(loaded)) => loaded,
-            Ok(Err(_)) => Err(LoadFailed::Panicked.into()),
-            Err(_) => Err(LoadFailed::TimedOut.into()),
+        let loading = tokio::time::timeout(limit, loading);
+        let loaded = match self.tiers.abandoned.run_until_cancelled(loading).await {
+            Some(Ok(Ok(loaded))) => loaded,
+            Some(Ok(Err(_))) => Err(LoadFailed::Panicked.into()),
+            Some(Err(_)) | None => Err(LoadFailed::TimedOut.into()),
         };
         let counters = &self.tiers.counters;
         counters.load_duration.record(started.elapsed());

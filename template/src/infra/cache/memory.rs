@@ -7,7 +7,9 @@
 
 use std::any::Any;
 use std::collections::HashMap;
+use std::fs;
 use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
+use std::path::Path;
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -29,6 +31,9 @@ const SAMPLE: u32 = 32;
 
 /// The share of the free memory that is taken when no size is set.
 const DEFAULT_SHARE: u64 = 4;
+
+/// However little memory there is: below that nothing would stay long enough to be of use.
+const LEAST_CAPACITY: u64 = 16 * 1024 * 1024;
 
 /// For a machine that does not tell how much memory it has.
 const FALLBACK_CAPACITY: u64 = 64 * 1024 * 1024;
@@ -366,23 +371,42 @@ pub(super) fn default_capacity() -> u64 {
         .into_iter()
         .flatten()
         .min();
-    left.map_or(FALLBACK_CAPACITY, |left| left / DEFAULT_SHARE)
+    left.map_or(FALLBACK_CAPACITY, |left| {
+        (left / DEFAULT_SHARE).max(LEAST_CAPACITY)
+    })
 }
 
-/// What the limit of the control group leaves (cgroup v2, then v1), in bytes.
+/// What the limits of this process's control group and of those around it leave (cgroup v2, then v1), in bytes.
 fn container_memory_left() -> Option<u64> {
-    let read = |name: &str| {
-        let text = std::fs::read_to_string(format!("/sys/fs/cgroup/{name}")).ok()?;
+    let root = Path::new("/sys/fs/cgroup");
+    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let own = groups.lines().find_map(|line| line.strip_prefix("0::/"));
+    let unified = Path::new(own.unwrap_or_default())
+        .ancestors()
+        .filter_map(|group| left_in(&root.join(group), "memory.max", "memory.current"));
+    let legacy = root.join("memory");
+    let legacy = left_in(&legacy, "memory.limit_in_bytes", "memory.usage_in_bytes");
+    unified.chain(legacy).min()
+}
+
+fn left_in(group: &Path, limit: &str, used: &str) -> Option<u64> {
+    let number = |name| {
+        let text = fs::read_to_string(group.join(name)).ok()?;
         text.trim().parse::<u64>().ok()
     };
-    let limit = read("memory.max").or_else(|| read("memory/memory.limit_in_bytes"))?;
-    let used = read("memory.current").or_else(|| read("memory/memory.usage_in_bytes"))?;
-    Some(limit.saturating_sub(used))
+    let (limit, used) = (number(limit)?, number(used)?);
+    // Files in memory that the kernel drops as soon as somebody needs the room.
+    let stat = fs::read_to_string(group.join("memory.stat")).unwrap_or_default();
+    let files = stat
+        .lines()
+        .find_map(|line| line.strip_prefix("inactive_file "))
+        .and_then(|bytes| bytes.parse().ok());
+    Some(limit.saturating_sub(used.saturating_sub(files.unwrap_or(0))))
 }
 
 /// `MemAvailable` of Linux, in bytes.
 fn machine_memory_left() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
     let line = text
         .lines()
         .find(|line| line.starts_with("MemAvailable:"))?;

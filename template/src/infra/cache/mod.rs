@@ -26,6 +26,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -62,6 +63,8 @@ struct Tiers {
     last_sweep: AtomicU64,
     /// Loads that go on without a caller, and writes that none waits for.
     tasks: TaskTracker,
+    /// Nobody waits for a load any more.
+    abandoned: CancellationToken,
     /// What may still be written, in KiB.
     room: Arc<Semaphore>,
 }
@@ -110,7 +113,7 @@ impl Store {
         let generations = Arc::<Generations>::default();
         let forget_all = {
             let memory = Arc::clone(&memory);
-            Box::new(move || memory.clear())
+            Arc::new(move || memory.clear())
         };
         let known = Arc::clone(&generations);
         let tier = redis::Redis::start(url, redis, settings.lock_ttl, origin, known, forget_all);
@@ -133,6 +136,7 @@ impl Store {
             counters: Counters::register(),
             last_sweep: AtomicU64::new(0),
             tasks: TaskTracker::new(),
+            abandoned: CancellationToken::new(),
             room: Arc::new(Semaphore::new(MOST_UNWRITTEN_KIB)),
         }))
     }
@@ -165,7 +169,9 @@ impl Store {
     pub async fn flush(&self) {
         self.0.invalidate(&[TagId::EVERYTHING], "all").await;
         if self.0.settings.delete_enabled {
-            self.0.memory.clear();
+            let memory = Arc::clone(&self.0.memory);
+            // If that ends early, so does the process.
+            let _ = spawn_blocking(move || memory.clear()).await;
             if let Some(second) = &self.0.second {
                 second.clear().await;
             }
@@ -220,9 +226,15 @@ impl Store {
         let tiers = &self.0;
         let now = tiers.time.now();
         let generation = tiers.generations.current();
-        tiers.memory.retain(generation, &|header, checked| {
-            header.is_valid(now, &tiers.generations) && checked >= tiers.generations.forgotten()
+        let own = Arc::clone(tiers);
+        let swept = spawn_blocking(move || {
+            own.memory.retain(generation, &|header, checked| {
+                header.is_valid(now, &own.generations) && checked >= own.generations.forgotten()
+            });
         });
+        if swept.await.is_err() {
+            return;
+        }
         let is_swept = match &tiers.second {
             Some(second) => {
                 let generations = Arc::clone(&tiers.generations);
@@ -236,6 +248,11 @@ impl Store {
         if is_swept {
             tiers.generations.forget(before);
         }
+    }
+
+    /// Ends what is still being loaded, and everything that will be: there is nobody left who asked for it.
+    pub fn abandon_loads(&self) {
+        self.0.abandoned.cancel();
     }
 
     /// Waits for outstanding loads and writes and closes the second tier, so that the next start can trust it.
@@ -269,6 +286,7 @@ impl Store {
     )]
     pub fn record_sizes(&self) {
         let stats = self.stats();
+        metrics::gauge!("cache_l2_up").set(f64::from(u8::from(stats.l2_is_well)));
         for (tier, usage) in [("l1", Some(stats.l1)), ("l2", stats.l2_usage)] {
             if let Some(Usage { entries, bytes }) = usage {
                 metrics::gauge!("cache_entries", "tier" => tier).set(entries as f64);

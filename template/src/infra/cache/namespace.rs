@@ -38,7 +38,7 @@ impl<V: Weigh> Cache<V> {
     /// The value of `key`: from memory, from the second tier, or from `load`, whose value is kept for the next caller.
     ///
     /// Whoever asks for a key that is being loaded waits for that load. It goes to its end even if nobody waits any
-    /// more, for at most `cache.lock_ttl`.
+    /// more, for at most `cache.lock_ttl`; so long it may have waited for another node before.
     ///
     /// # Errors
     /// Those of `load`, and [`LoadFailed`]; the cache itself never fails a caller.
@@ -103,20 +103,27 @@ impl<V: Weigh> Cache<V> {
         self.keep(key, policy, Loaded::new(value), born, None)
     }
 
-    /// Puts another form of the same value in the place of `old`, if that is still there.
+    /// Puts another form of the same value in the place of `old`, unless something else is there. If memory had no room
+    /// for the old one, the new one goes to the second tier alone.
     pub fn replace(&self, old: &Cached<V>, value: V) {
         let entry = &old.entry;
         let current = self.shelf.get(self.shelf.place(&entry.key), &entry.key);
-        if !current.is_some_and(|current| Arc::ptr_eq(&current, entry)) {
-            return;
-        }
+        let is_there = match &current {
+            Some(current) if !Arc::ptr_eq(current, entry) => return,
+            current => current.is_some(),
+        };
         let generation = self.tiers.generations.current();
         if !self.is_good(entry) {
             return;
         }
         let header = entry.header.clone();
         let entry = Entry::new(&entry.key, header, entry.leaves_at, generation, value);
-        self.store(&Arc::new(entry), None);
+        let entry = Arc::new(entry);
+        if is_there {
+            self.store(&entry, None);
+        } else {
+            self.write(&entry, entry.value.weight(), None);
+        }
     }
 
     /// Drops the entry of `key`, in both tiers and on all nodes.
@@ -205,7 +212,9 @@ impl<V: Weigh> Cache<V> {
                     counters.stale_served.increment(1);
                 }
             }
-            None => counters.l2_misses.increment(1),
+            // Otherwise it was not even asked.
+            None if second.trouble().is_none() => counters.l2_misses.increment(1),
+            None => {}
         }
         found
     }
@@ -303,7 +312,11 @@ impl<V: Weigh> Cache<V> {
         )
     }
 
+    /// When something leaves memory. Without a second tier there is none to come back from.
     fn leaves_at(&self, now: i64) -> i64 {
+        if self.tiers.second.is_none() {
+            return NEVER;
+        }
         now.saturating_add(micros(self.tiers.settings.l1_ttl))
     }
 
@@ -337,9 +350,12 @@ impl<V: Weigh> Cache<V> {
             let left = ends_at.saturating_sub(tiers.time.now());
             let ttl = Duration::from_micros(u64::try_from(left).unwrap_or(0));
             let ttl = (ends_at != NEVER).then_some(ttl);
-            let bytes = entry::encode(&entry.header, &entry.value);
-            second.set(&key, bytes.into(), ttl, lease).await;
-            tiers.counters.l2_sets.increment(1);
+            let Some(bytes) = entry::encode(&entry.header, &entry.value) else {
+                return;
+            };
+            if second.set(&key, bytes.into(), ttl, lease).await {
+                tiers.counters.l2_sets.increment(1);
+            }
             drop(room);
         });
     }
@@ -348,6 +364,13 @@ impl<V: Weigh> Cache<V> {
     fn remember(&self, entry: &Arc<Entry<V>>) -> usize {
         self.tiers.counters.l1_sets.increment(1);
         let bytes = entry.value.weight();
+        if bytes == usize::MAX {
+            let namespace = self.shelf.name();
+            tracing::error!(
+                namespace,
+                "a value of this type cannot be encoded, so none is kept"
+            );
+        }
         self.tiers.memory.insert(&self.shelf, entry, bytes);
         bytes
     }

@@ -67,7 +67,7 @@ pub struct CacheSettings {
     pub warmup_concurrency: usize,
     /// Whether `/health/ready` waits until that is done.
     pub warmup_before_ready: bool,
-    /// For emergencies: `false` makes every value anew, and stores none.
+    /// For emergencies: `false` asks no tier. Every value is loaded anew, and what was loaded is not kept.
     pub read_enabled: bool,
     /// For emergencies: `false` keeps entries although what they show has changed.
     pub delete_enabled: bool,

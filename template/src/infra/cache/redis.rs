@@ -24,6 +24,9 @@ use super::second::{Judge, Lead, Lease, SecondTier};
 use super::tags::{Generations, TagId};
 use crate::settings::{Secret, some_time};
 
+/// How long the end waits until everything is announced.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
 static SET: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redis/set.lua")));
 
 /// `[redis]`
@@ -81,7 +84,7 @@ impl Redis {
         lock_ttl: Duration,
         origin: &str,
         generations: Arc<Generations>,
-        on_resync: Box<dyn Fn() + Send + Sync>,
+        on_resync: Arc<dyn Fn() + Send + Sync>,
     ) -> Self {
         let bus = Bus::new(&settings.prefix, generations);
         let link = Arc::new(Link::new(url.clone(), settings.timeout, bus, on_resync));
@@ -184,9 +187,10 @@ impl SecondTier for Redis {
     }
 
     async fn close(&self) -> anyhow::Result<()> {
+        let told = tokio::time::timeout(LAST_WORDS, self.link.told()).await;
         self.closing.cancel();
         self.link.end();
-        Ok(())
+        told.context("the other nodes do not know of all that was invalidated")
     }
 }
 

@@ -65,7 +65,7 @@ pub(super) trait SecondTier: Send + Sync + 'static {
         None
     }
 
-    /// Writes what is still in memory and lets go of everything.
+    /// Writes and tells what is still in memory, and lets go of everything.
     async fn close(&self) -> anyhow::Result<()>;
 }
 
@@ -138,9 +138,16 @@ impl Second {
         self.guard("get", self.tier.get(key)).await?
     }
 
-    pub async fn set(&self, key: &str, entry: Bytes, ttl: Option<Duration>, lease: Option<Lease>) {
-        self.guard("set", self.tier.set(key, entry, ttl, lease))
-            .await;
+    /// Says whether the tier has taken it.
+    pub async fn set(
+        &self,
+        key: &str,
+        entry: Bytes,
+        ttl: Option<Duration>,
+        lease: Option<Lease>,
+    ) -> bool {
+        let set = self.guard("set", self.tier.set(key, entry, ttl, lease));
+        set.await.is_some()
     }
 
     pub async fn lead(&self, key: &str, is_good: Judge<'_>) -> Lead {

@@ -23,7 +23,9 @@ impl Time {
     /// Whether `deadline` is still ahead. The kernel's coarse clock is read in a few nanoseconds; the exact one is asked only
     /// when it is near.
     pub fn is_before(&self, deadline: i64) -> bool {
-        if !self.0.is_fixed() && coarse_now().is_some_and(|now| now < deadline - COARSE_ERROR) {
+        if !self.0.is_fixed()
+            && coarse_now().is_some_and(|now| now < deadline.saturating_sub(COARSE_ERROR))
+        {
             return true;
         }
         self.now() < deadline

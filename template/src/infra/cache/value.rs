@@ -12,9 +12,11 @@ use crate::domain::error::StoreError;
 
 /// What the cache needs to know of a type to keep its values.
 pub trait Weigh: Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// The memory a value takes, in bytes; estimated by its size when encoded.
+    /// The memory a value takes, in bytes; estimated by its size when encoded. What cannot be encoded is not kept: it weighs
+    /// more than there is room for.
     fn weight(&self) -> usize {
-        size_of_val(self) + postcard::experimental::serialized_size(self).unwrap_or(0)
+        let encoded = postcard::experimental::serialized_size(self).unwrap_or(usize::MAX);
+        size_of_val(self).saturating_add(encoded)
     }
 }
 
@@ -69,6 +71,12 @@ impl<V> Cached<V> {
     #[must_use]
     pub fn source(&self) -> Source {
         self.source
+    }
+
+    /// Whether the next caller may get it, too.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self.is_kept
     }
 
     /// When it was loaded, in microseconds since the Unix epoch.

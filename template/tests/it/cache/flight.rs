@@ -132,6 +132,35 @@ async fn an_error_reaches_all_who_wait_and_the_next_one_loads() {
 }
 
 #[tokio::test]
+async fn an_error_from_before_a_change_does_not_reach_who_asks_after_it() {
+    let store = Bench::new().in_memory();
+    let before = InFlight::begin(&store, "key", &Policy::new()).await;
+    store.invalidate_tags(["tag"]).await;
+    let own = Ok(Loaded::new("found".to_owned()));
+    let (after, loads) = crowd(&store, "key", 3, &own).await;
+    let failure = Failure::Own("not found");
+    assert_eq!(
+        before.land(Err(failure.clone())).await.unwrap_err(),
+        failure
+    );
+    for caller in after {
+        let found = caller.await.expect("returns").expect("it loads again");
+        assert_eq!(*found, "found");
+    }
+    assert_eq!(loads.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn abandoned_loads_end_at_once_and_so_does_closing() {
+    let store = Bench::new().in_memory();
+    let endless = InFlight::begin(&store, "key", &Policy::new()).await;
+    store.abandon_loads();
+    store.close().await;
+    let failed = endless.caller.await.expect("returns").unwrap_err();
+    assert_eq!(failed, Failure::Cache(LoadFailed::TimedOut));
+}
+
+#[tokio::test]
 async fn a_loader_that_panics_is_an_error_to_all_who_wait_and_the_key_is_free_again() {
     let store = Bench::new().in_memory();
     let InFlight { caller, end } = InFlight::begin(&store, "key", &Policy::new()).await;

@@ -155,7 +155,11 @@ impl<'a> World<'a> {
         let (ttl, window, tags) = match outcome {
             Outcome::Value(tags) => (terms.ttl, terms.window, tags),
             Outcome::Absent(tags) => (Some(terms.negative), 0, tags),
-            Outcome::NotKept | Outcome::Failure => return,
+            Outcome::NotKept => {
+                self.entries.remove(&place);
+                return;
+            }
+            Outcome::Failure => return,
         };
         let stale_at = ttl.map_or(u64::MAX, |ttl| self.now + ttl);
         let entry = Entry {

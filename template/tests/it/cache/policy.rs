@@ -1,9 +1,11 @@
 //! How long a value is kept: what a call says, and what the settings say for the rest.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use app::domain::clock::Clock;
-use app::infra::cache::{Loaded, Policy, Source, Store};
+use app::infra::cache::{LoadFailed, Loaded, Policy, Source, Store, Weigh};
+use serde::{Deserialize, Serialize};
 
 use super::{Bench, MICROSECOND, SECOND, fetch, fetch_as, found, get, load, settle, strings};
 
@@ -117,12 +119,53 @@ async fn a_value_kept_for_ever_ends_when_it_is_invalidated() {
 #[tokio::test]
 async fn memory_lets_go_of_a_value_after_its_own_time() {
     let bench = Bench::new();
-    let store = bench.in_memory();
+    let store = bench.open().await;
     fetch_as(&store, "key", &Policy::new().forever(), "a").await;
     bench.advance_almost(60 * SECOND);
     assert_eq!(get(&store, "key").await, Some(found("a", Source::L1)));
     bench.advance(MICROSECOND);
+    assert_eq!(strings(&store).get_fresh("key").map(drop), None);
+}
+
+#[tokio::test]
+async fn without_a_second_tier_a_value_stays_in_memory_until_its_end() {
+    let bench = Bench::new();
+    let store = bench.in_memory();
+    let policy = Policy::new().ttl(600 * SECOND).stale_for(SECOND);
+    fetch_as(&store, "key", &policy, "a").await;
+    bench.advance_almost(600 * SECOND);
+    assert_eq!(get(&store, "key").await, Some(found("a", Source::L1)));
+    bench.advance(MICROSECOND);
+    assert_eq!(get(&store, "key").await, Some(found("a", Source::Stale)));
+    bench.advance(SECOND);
     assert_eq!(get(&store, "key").await, None);
+}
+
+/// Its shape is known only while it is written.
+#[derive(Debug, Deserialize, Serialize)]
+struct Shapeless {
+    #[serde(flatten)]
+    fields: HashMap<String, String>,
+}
+
+impl Weigh for Shapeless {}
+
+#[tokio::test]
+async fn a_value_that_cannot_be_encoded_is_answered_and_not_kept() {
+    let bench = Bench::new();
+    let store = bench.open().await;
+    let cache = store.namespace::<Shapeless>("shapeless");
+    for _ in 0..2 {
+        let load = async || -> Result<_, LoadFailed> {
+            let fields = HashMap::from([("a".to_owned(), "b".to_owned())]);
+            Ok(Loaded::new(Shapeless { fields }))
+        };
+        let found = cache.fetch("key", &Policy::new(), load).await;
+        let found = found.expect("it is loaded");
+        assert_eq!(found.source(), Source::Loader);
+        assert_eq!(found.fields["a"], "b");
+    }
+    assert_eq!(store.stats().l1.entries, 0);
 }
 
 #[tokio::test]

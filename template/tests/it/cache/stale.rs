@@ -251,11 +251,11 @@ async fn who_finds_nothing_any_more_waits_for_the_refresh_on_its_way() {
 }
 
 #[tokio::test]
-async fn a_refresh_that_finds_a_value_for_nobody_else_keeps_the_stale_one() {
+async fn a_refresh_that_finds_a_value_for_nobody_else_ends_the_stale_one() {
     let bench = Bench::long();
     let store = stale(&bench).await;
     refresh(&store, Ok(Loaded::not_kept("mine".to_owned()))).await;
-    assert_eq!(get(&store, "key").await, Some(found("a", Source::Stale)));
+    assert_eq!(get(&store, "key").await, None);
 }
 
 #[tokio::test]

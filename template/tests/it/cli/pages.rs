@@ -299,3 +299,44 @@ fn a_page_in_memory_is_logged_like_every_other_answer() {
     assert!(lines[0] == lines[1] && lines[1] == lines[2], "{lines:#?}");
     assert!(ids[0] != ids[1] && ids[1] != ids[2], "{ids:?}");
 }
+
+#[test]
+fn a_page_that_takes_an_address_of_the_service_stops_the_start_and_is_named() {
+    let place = Place::new();
+    let development = [("APP_ENV", "development")];
+    let in_silence = [("APP_ENV", "development"), ("RUST_LOG", "off")];
+    place.write(
+        "content/help/page.md",
+        "+++\ntitle = \"Help\"\n+++\nIt helps.",
+    );
+    let service = place.serve_with(&development);
+    assert!(service.get("/help").body.contains("It helps."));
+    service.stop();
+    for (file, front, expected) in [
+        (
+            "content/articles/mine/page.md",
+            "title = \"Mine\"",
+            "/articles/mine of content/articles/mine/page.md is also /articles/{slug} of features::pages::articles::show",
+        ),
+        (
+            "content/other/page.html",
+            "title = \"Other\"\naliases = [\"/help\"]",
+            "/help is claimed twice: by content/help/page.md and by content/other/page.html",
+        ),
+        (
+            "content/health/page.md",
+            "title = \"Health\"",
+            "/health of handlers::system::health is also /health of content/health/page.md",
+        ),
+        (
+            "content/broken/page.md",
+            "titel = \"Broken\"",
+            "content/broken/page.md: line 2: unknown field `titel`",
+        ),
+    ] {
+        let path = place.write(file, format!("+++\n{front}\n+++\n"));
+        let finished = place.run_with(&["serve"], &in_silence);
+        assert!(finished.error().starts_with(expected), "{finished:?}");
+        fs::remove_file(path).expect("the file");
+    }
+}

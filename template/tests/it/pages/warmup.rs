@@ -99,7 +99,7 @@ impl Waiting {
         let platform = Platform::connect(settings, fixed_clock()).await;
         let platform = platform.expect("a database");
         let connection = platform.database.pool().acquire().await;
-        let app = App::new(platform);
+        let app = App::new(platform).expect("components that agree");
         Self {
             address,
             connection: connection.expect("a free connection"),

@@ -341,7 +341,7 @@ async fn assemble(settings: Settings, clock: Clock) -> (App, Listeners, Handles)
         .expect("a database");
     let database = platform.database.clone();
     let events = platform.events.subscribe();
-    let app = App::new(platform);
+    let app = App::new(platform).expect("components that agree");
     let handles = Handles {
         public: listeners.public.local_addr().expect("an address"),
         operator: listeners.operator.local_addr().expect("an address"),

@@ -141,7 +141,7 @@ impl Store {
         let end = place.offset + u64::from(place.length);
         self.end.store(end, Ordering::Relaxed);
         let mut record = postcard::to_stdvec(&place)?;
-        record.extend(entry::encode(header, &()));
+        record.extend(entry::encode(header, &()).unwrap_or_default());
         let written = RECORD + record.len() as u64 + key.len() as u64;
         self.count_out(self.index.insert(key, record)?);
         self.entries.fetch_add(1, Ordering::Relaxed);

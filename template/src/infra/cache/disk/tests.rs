@@ -55,7 +55,9 @@ fn entry(key: &str, stored_at: i64, length: usize) -> Bytes {
         },
         tags: [TagId::of_key(key)].into(),
     };
-    entry::encode(&header, &(key, "x".repeat(length))).into()
+    entry::encode(&header, &(key, "x".repeat(length)))
+        .unwrap()
+        .into()
 }
 
 async fn set(disk: &Disk, key: &str, entry: &Bytes) {

@@ -1,6 +1,7 @@
 //! The connection: made in the background, believed only while it hears every invalidation, replaced when it falls silent.
 
 use std::collections::HashSet;
+use std::pin::pin;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use redis::{
     PushInfo, PushKind, RedisResult, ScriptInvocation, Value,
 };
 use tokio::sync::Notify;
+use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -35,7 +37,9 @@ pub(super) struct Link {
     pub bus: Arc<Bus>,
     url: Secret,
     timeout: Duration,
-    on_resync: Box<dyn Fn() + Send + Sync>,
+    on_resync: Arc<dyn Fn() + Send + Sync>,
+    /// Raised whenever there is a live session.
+    is_live: Notify,
     state: RwLock<State>,
 }
 
@@ -44,6 +48,8 @@ struct State {
     live: Option<Session>,
     /// Empty while there is a live session.
     unsent: Unsent,
+    /// What was taken from there is not announced yet.
+    is_telling: bool,
 }
 
 /// One connection for commands and messages: what was invalidated before a reply was made is heard before the reply is.
@@ -60,13 +66,14 @@ impl Link {
         url: Secret,
         timeout: Duration,
         bus: Bus,
-        on_resync: Box<dyn Fn() + Send + Sync>,
+        on_resync: Arc<dyn Fn() + Send + Sync>,
     ) -> Self {
         Self {
             bus: Arc::new(bus),
             url,
             timeout,
             on_resync,
+            is_live: Notify::new(),
             state: RwLock::default(),
         }
     }
@@ -133,6 +140,21 @@ impl Link {
         self.tell(&session, tags).await
     }
 
+    /// Returns when nothing is left to be announced.
+    pub async fn told(&self) {
+        loop {
+            let mut is_live = pin!(self.is_live.notified());
+            is_live.as_mut().enable();
+            {
+                let state = self.read();
+                if state.unsent.0.is_empty() && !state.is_telling {
+                    return;
+                }
+            }
+            is_live.await;
+        }
+    }
+
     async fn tell(&self, session: &Session, tags: &[TagId]) -> anyhow::Result<()> {
         let mut untold = Untold { link: self, tags };
         while !untold.tags.is_empty() {
@@ -148,14 +170,18 @@ impl Link {
     async fn open(&self) -> anyhow::Result<Session> {
         let session = self.connect().await?;
         self.bus.join(&session).await.context("the table")?;
-        (self.on_resync)();
+        let forget = Arc::clone(&self.on_resync);
+        spawn_blocking(move || forget()).await?;
         loop {
             let unsent = {
                 let mut state = self.write();
                 if state.unsent.0.is_empty() {
                     state.live = Some(session.clone());
+                    state.is_telling = false;
+                    self.is_live.notify_waiters();
                     return Ok(session);
                 }
+                state.is_telling = true;
                 state.unsent.take()
             };
             self.tell(&session, &unsent).await.context("unsent tags")?;

@@ -77,7 +77,7 @@ impl Node {
         let resyncs = Arc::new(AtomicU32::new(0));
         let on_resync = {
             let resyncs = Arc::clone(&resyncs);
-            Box::new(move || {
+            Arc::new(move || {
                 resyncs.fetch_add(1, Ordering::SeqCst);
             })
         };
@@ -146,7 +146,7 @@ fn entry(born: u64, value: &str, tags: &[TagId]) -> Bytes {
         },
         tags: tags.into(),
     };
-    encode(&header, &value).into()
+    encode(&header, &value).unwrap().into()
 }
 
 fn tag(name: &str) -> TagId {

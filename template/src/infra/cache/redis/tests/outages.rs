@@ -44,6 +44,30 @@ async fn what_could_not_be_announced_is_announced_after_a_reconnect() {
 }
 
 #[tokio::test]
+async fn what_could_not_be_announced_yet_is_announced_before_the_end() {
+    let server = RedisServer::start().await;
+    let two = Node::join(&server).await;
+    let before = two.generations.current();
+    // Not connected so early.
+    let one = Node::start(&server, ORIGIN, LOCK_TTL);
+    assert!(one.invalidate(&[tag("a")]).await.is_err());
+    one.redis.close().await.expect("everything is told");
+    let is_told = async || two.is_outdated(before, tag("a"));
+    eventually("the other node hears of it", is_told).await;
+}
+
+#[tokio::test]
+async fn an_end_without_a_server_says_that_the_others_do_not_know() {
+    let mut server = RedisServer::start().await;
+    let node = Node::join(&server).await;
+    server.kill();
+    eventually("it notices", async || !node.redis.is_ready()).await;
+    assert!(node.invalidate(&[tag("a")]).await.is_err());
+    let error = node.redis.close().await.unwrap_err();
+    assert!(error.to_string().contains("do not know"), "{error:#}");
+}
+
+#[tokio::test]
 async fn too_many_unsent_tags_become_everything() {
     let server = RedisServer::start().await;
     let (one, two) = (Node::join(&server).await, Node::join(&server).await);
