@@ -9,7 +9,9 @@ use std::env;
 use std::path::PathBuf;
 
 mod migrations;
-mod stamps; //~{% if frontend == "pages" %}
+mod stamps; //~{% if frontend == "spa" %}
+
+mod frontend; //~{% endif %}{% if frontend == "pages" %}
 
 mod asset_step;
 mod assets; //~{% endif %}
@@ -22,5 +24,8 @@ fn main() {
     // Before the stamps, which read the same folder and know nothing of links that lead in a circle.
     asset_step::run(&out); //~{% endif %}
     stamps::stamp_all();
-    migrations::list(&out);
+    migrations::list(&out); //~{% if false %}
+    frontend::list(&out, false); //~{% endif %}{% if frontend == "spa" %}
+
+    //+ frontend::list(&out, env::var("PROFILE").as_deref() == Ok("release")); //~{% endif %}
 } //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

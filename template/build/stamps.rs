@@ -1,4 +1,4 @@
-//! Stamps the build: a fingerprint of what pages are made of, the commit, the time, the compiler.
+//! Stamps the build: a fingerprint of what pages are made of, the commit, the time, the compiler.{% capture body %}
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -26,7 +26,8 @@ pub fn stamp_all() {
             println!("cargo::rerun-if-changed={source}");
             collect(Path::new(source), &mut files);
         }
-    }
+    } //~{% if frontend == "spa" %}
+    collect(Path::new(crate::frontend::DIST), &mut files); //~{% endif %}
     let mut hasher = DefaultHasher::new();
     for file in files {
         file.hash(&mut hasher);
@@ -74,4 +75,4 @@ fn output(program: &str, arguments: &[&str]) -> String {
 
 pub fn stamp(name: &str, value: &str) {
     println!("cargo::rustc-env={name}={value}");
-}
+} //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

@@ -33,7 +33,9 @@ fn components(platform: &Platform) -> Vec<Component> {
     vec![
         stores(platform),
         handlers::operator::component(platform),
-        handlers::articles::component(articles.clone()), //~{% if frontend == "pages" %}
+        handlers::articles::component(articles.clone()), //~{% if frontend == "spa" %}
+        //+ crate::features::spa::component(platform),
+        //+ crate::features::spa::articles::component(articles.clone(), platform), //~{% endif %}{% if frontend == "pages" %}
         crate::features::pages::component(platform),
         crate::features::pages::articles::component(articles.clone(), platform),
         crate::features::pages::browser::component(platform),

@@ -131,6 +131,22 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         self.add("POST", path, handler_name::<H>(), post(handler))
     }
 
+    /// What answers where no route does; one component may have such a handler.
+    #[must_use]
+    pub fn fallback<H, T>(mut self, handler: H) -> Self
+    where
+        H: Handler<T, S>,
+        T: 'static,
+    {
+        self.table.push(Route {
+            path: "/*".to_owned(),
+            method: "GET".to_owned(),
+            handler: handler_name::<H>(),
+        });
+        self.router = self.router.fallback(handler);
+        self
+    }
+
     /// A route that goes by another name than its handler's.
     #[must_use]
     pub fn get_named<H, T>(self, path: &str, name: &str, handler: H) -> Self

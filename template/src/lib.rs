@@ -12,7 +12,7 @@
 
 pub mod app;
 pub mod component;
-pub mod domain; //~{% if frontend == "pages" %}
+pub mod domain; //~{% if frontend != "none" %}
 pub mod features; //~{% endif %}
 pub mod handlers;
 pub mod http;

@@ -3,6 +3,7 @@
 //! One test after the other, because all share one target folder: `cargo test --test services [-- FILTER]`.
 
 mod domains;
+mod frontend;
 mod redis;
 mod refusals;
 mod service;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         let mut checks = CHECKS.to_vec();
         checks.extend(refusals::of(&profile));
         checks.extend(redis::of(&profile));
+        checks.extend(frontend::of(&profile));
         checks.extend(domains::of(&profile));
         let generated = Arc::new(Generated::later(profile, number));
         for (name, check) in checks {

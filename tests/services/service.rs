@@ -37,7 +37,7 @@ impl Generated {
     }
 
     /// A number, because the name of a profile can be longer than that of a project may be.
-    fn name(&self) -> String {
+    pub fn name(&self) -> String {
         format!("axle-{}", self.number)
     }
 

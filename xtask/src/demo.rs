@@ -37,19 +37,28 @@ pub fn run() -> Result<()> {
 
 /// The default project, fresh, in `target/<name>`.
 pub fn generated(name: &str) -> Result<PathBuf> {
+    generated_with(name, &[])
+}
+
+/// The same with `answers`, and the defaults for the rest.
+pub fn generated_with(name: &str, answers: &[(&str, &str)]) -> Result<PathBuf> {
     let folder = repo::target().join(name);
     if folder.exists() {
         fs::remove_dir_all(&folder)
             .with_context(|| format!("cannot remove {}", folder.display()))?;
     }
     let started = Instant::now();
-    println!("Generating {name} with the default answers …");
+    println!("Generating {name} …");
     let source = repo::clean_copy()?;
+    let answers: Vec<_> = answers
+        .iter()
+        .map(|(option, answer)| ((*option).to_owned(), (*answer).to_owned()))
+        .collect();
     let request = Request {
         source: source.path(),
         into: &repo::target(),
         name,
-        answers: &[],
+        answers: &answers,
     };
     let project = generate::project(&Tool::Library, request)?;
     println!("Generated in {:.1} s.", started.elapsed().as_secs_f32());

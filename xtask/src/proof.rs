@@ -83,9 +83,10 @@ fn missing_paths(source: &Path, config: &Config) -> Result<Vec<String>> {
 
 fn ignored_by_git(source: &Path) -> Result<BTreeSet<String>> {
     let mut ignored = BTreeSet::new();
-    for (file, prefix) in [(".gitignore", ""), ("template/.gitignore", "template/")] {
-        let text =
-            fs::read_to_string(source.join(file)).with_context(|| format!("cannot read {file}"))?;
+    for prefix in ["", "template/", "template/frontend/"] {
+        let file = format!("{prefix}.gitignore");
+        let text = fs::read_to_string(source.join(&file))
+            .with_context(|| format!("cannot read {file}"))?;
         let paths = text
             .lines()
             .filter(|line| !line.is_empty() && !line.starts_with('#'));

@@ -2,6 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -26,7 +27,7 @@ const SKIPPED: &str = "AXLE_SKIPPED";
 
 type Step = (&'static str, fn(&mut Suite) -> Result<()>);
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     ("template tools: format", |suite| {
         suite.check(workspace("fmt --all --check"))
     }),
@@ -66,7 +67,8 @@ const STEPS: [Step; 9] = [
             suite.check(test)
         },
     ),
-    ("browser: the pages of the default service", browser),
+    ("browser: the pages of the default service", pages),
+    ("browser: the single-page application", application),
 ];
 
 /// Runs the steps whose name contains `only`, or all, and fails if anything failed.
@@ -225,33 +227,67 @@ fn in_place(words: &str) -> Command {
 }
 
 /// Shows the default service to a real browser; `tests/browser` says what is looked at.
-fn browser(suite: &mut Suite) -> Result<()> {
-    let folder = repo::root().join("tests/browser");
+fn pages(suite: &mut Suite) -> Result<()> {
+    if !is_ready_to_browse(suite)? {
+        return Ok(());
+    }
+    let name = "axle-browser";
+    let project = demo::generated(name)?;
+    browse(suite, "check.mjs", name, &project)
+}
+
+/// Checks, tests and builds the single-page application as its users do, and shows it to a real browser.
+fn application(suite: &mut Suite) -> Result<()> {
+    if !is_ready_to_browse(suite)? {
+        return Ok(());
+    }
+    let name = "axle-spa";
+    let project = demo::generated_with(name, &[("frontend", "spa")])?;
+    let folder = project.join("frontend");
+    process::run(&mut npm_ci(&folder))?;
+    for script in ["check", "test", "build"] {
+        let mut npm = Command::new("npm");
+        npm.args(["run", script]).current_dir(&folder);
+        suite.check(npm)?;
+    }
+    browse(suite, "spa.mjs", name, &project)
+}
+
+/// Whether this machine has what the browser steps need, or could be given it.
+fn is_ready_to_browse(suite: &mut Suite) -> Result<bool> {
     for program in ["node", "npm"] {
         if tools::on_path(&[program]).is_none() {
-            return suite.skip("browser", &format!("{program} is not installed"));
+            suite.skip("browser", &format!("{program} is not installed"))?;
+            return Ok(false);
         }
     }
     if tools::on_path(&["chromium", "google-chrome"]).is_none()
         && let Err(error) = tools::apt_install("chromium")
     {
-        return suite.skip("browser", &format!("{error:#}"));
+        suite.skip("browser", &format!("{error:#}"))?;
+        return Ok(false);
     }
-    process::run(
-        Command::new("npm")
-            .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
-            .current_dir(&folder),
-    )?;
-    let name = "axle-browser";
-    let project = demo::generated(name)?;
-    let service = demo::built_and_started(name, &project)?;
+    process::run(&mut npm_ci(&repo::root().join("tests/browser")))?;
+    Ok(true)
+}
+
+/// Builds and starts the project called `name`, and has `script` look at it.
+fn browse(suite: &mut Suite, script: &str, name: &str, project: &Path) -> Result<()> {
+    let service = demo::built_and_started(name, project)?;
     let mut check = Command::new("node");
     check
-        .arg(folder.join("check.mjs"))
+        .arg(script)
         .arg(format!("http://{}", service.address))
-        .arg(repo::target().join("screenshots"))
-        .current_dir(&folder);
+        .arg(repo::target().join("screenshots").join(name))
+        .current_dir(repo::root().join("tests/browser"));
     suite.check(check)
+}
+
+fn npm_ci(folder: &Path) -> Command {
+    let mut npm = Command::new("npm");
+    npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+        .current_dir(folder);
+    npm
 }
 
 impl Suite {

@@ -49,9 +49,7 @@ pub fn around(
         .layer(DefaultBodyLimit::max(max_body))
         // A write that nobody waits for any more must not wait for its body either.
         .layer(RequestBodyDeadlineLayer::new(settings.request_timeout));
-    routes
-        .fallback(async || Problem::new(Kind::NotFound))
-        .layer(layers)
+    routes.layer(layers)
 }
 
 /// A request that may change something goes to its end even if its client goes away. A handler is otherwise dropped

@@ -35,7 +35,7 @@ pub fn around_operator(routes: Router, settings: &Settings, writes: TaskTracker)
         // Below them nobody learns without the token what there is.
         .route("/admin/{*path}", any(nothing))
         .route("/debug/{*path}", any(nothing))
-        .layer(from_fn_with_state(token, admit));
+        .route_layer(from_fn_with_state(token, admit));
     around(routes, &settings.server, presentation, writes).layer(from_fn(observe))
 }
 

@@ -34,6 +34,26 @@ async fn a_created_article_can_be_read_where_its_location_says() {
 }
 
 #[tokio::test]
+async fn an_article_can_be_read_by_its_slug_a_draft_too() {
+    let app = TestApp::start().await;
+    let created = app.post(ARTICLES, &json!({ "title": "Draft" })).await;
+    let location = created.header("location");
+    let found = app.get(&format!("{ARTICLES}/by-slug/draft")).await;
+    assert_eq!((found.status, found.header("etag")), (200, "\"1\""));
+    assert_eq!(found.json(), created.json());
+
+    // Its address is another one from now on.
+    let changed = json!({ "title": "Draft", "slug": "renamed" });
+    assert_eq!(app.put(location, &changed).await.status, 200);
+    let found = app.get(&format!("{ARTICLES}/by-slug/renamed")).await;
+    assert_eq!((found.status, found.header("etag")), (200, "\"2\""));
+    for slug in ["draft", "Not%20a%20slug"] {
+        let missing = app.get(&format!("{ARTICLES}/by-slug/{slug}")).await;
+        assert_eq!(missing.status, 404, "{slug}");
+    }
+}
+
+#[tokio::test]
 async fn an_article_is_a_draft_unless_it_says_otherwise() {
     let app = TestApp::start().await;
     let created = app

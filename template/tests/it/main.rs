@@ -12,6 +12,7 @@ mod operator;
 mod page_cache; //~{% if frontend == "pages" %}
 mod pages; //~{% endif %}
 mod problems;
-mod settings;
+mod settings; //~{% if frontend == "spa" %}
+mod spa; //~{% endif %}
 mod support;
 mod warmup; //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

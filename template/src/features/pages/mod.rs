@@ -79,6 +79,7 @@ struct ErrorPage<'a> {
 }
 
 /// What a browser sees of a problem.
+#[must_use]
 pub fn error_page(problem: &ProblemDocument) -> Option<String> {
     let page = ErrorPage {
         head: Head::new(problem.title, problem.title).not_indexed(),

@@ -6,8 +6,9 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use validator::{Validate, ValidationError};
 
+use super::listing::encode_cursor;
 use crate::domain::articles::{
-    Article, ArticleContent, Markdown, Slug, Status, Summary, Tag, Tags, Title,
+    Article, ArticleContent, Markdown, Slice, Slug, Status, Summary, Tag, Tags, Title,
 };
 use crate::domain::error::Invalid;
 
@@ -118,7 +119,7 @@ impl TryFrom<ArticleBody> for ArticleContent {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct ArticleList {
+pub struct ArticleList {
     pub items: Vec<ArticleSummary>,
     /// Send it as `cursor` for the next page; absent on the last.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -126,7 +127,7 @@ pub(super) struct ArticleList {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct ArticleSummary {
+pub struct ArticleSummary {
     id: Uuid,
     slug: String,
     title: String,
@@ -141,13 +142,22 @@ pub(super) struct ArticleSummary {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct ArticleDocument {
+pub struct ArticleDocument {
     #[serde(flatten)]
     summary: ArticleSummary,
     /// Markdown.
     body: String,
     /// The same as sanitised HTML.
     body_html: String,
+}
+
+impl From<Slice<Article>> for ArticleList {
+    fn from(slice: Slice<Article>) -> Self {
+        Self {
+            items: slice.items.into_iter().map(ArticleSummary::from).collect(),
+            next: slice.next.as_ref().map(encode_cursor),
+        }
+    }
 }
 
 impl From<Article> for ArticleSummary {

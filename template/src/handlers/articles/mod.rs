@@ -10,10 +10,13 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use self::documents::{ArticleBody, ArticleDocument, ArticleList, ArticleSummary};
-use self::listing::{ListParams, encode_cursor};
+use self::documents::ArticleBody;
+pub use self::documents::{ArticleDocument, ArticleList};
+use self::listing::ListParams;
 use crate::component::Component;
-use crate::domain::articles::{Article, ArticleError, ArticleQuery, ArticleService, add_samples};
+use crate::domain::articles::{
+    Article, ArticleError, ArticleQuery, ArticleService, Slug, add_samples,
+};
 use crate::http::extract::{IfMatch, Json, Path, Query};
 use crate::http::problem::ProblemDocument;
 use crate::http::{FieldError, Kind, Problem};
@@ -23,6 +26,7 @@ pub fn component(articles: ArticleService) -> Component {
     let api = OpenApiRouter::new()
         .routes(routes!(list_articles, create_article))
         .routes(routes!(get_article, update_article, delete_article))
+        .routes(routes!(get_article_by_slug))
         .with_state(articles.clone());
     Component {
         name: "articles",
@@ -48,10 +52,7 @@ async fn list_articles(
 ) -> Result<axum::Json<ArticleList>, Problem> {
     let query = ArticleQuery::try_from(params)?;
     let slice = articles.list(&query).await?;
-    Ok(axum::Json(ArticleList {
-        items: slice.items.into_iter().map(ArticleSummary::from).collect(),
-        next: slice.next.as_ref().map(encode_cursor),
-    }))
+    Ok(axum::Json(slice.into()))
 }
 
 /// One article
@@ -69,6 +70,25 @@ async fn get_article(
     Path(id): Path<Uuid>,
 ) -> Result<([(HeaderName, String); 1], axum::Json<ArticleDocument>), Problem> {
     let article = articles.get(id).await?;
+    Ok(([(ETAG, etag(&article))], axum::Json(article.into())))
+}
+
+/// The article with this slug
+///
+/// Drafts too. Its `ETag` is what `If-Match` wants when it is changed.
+#[utoipa::path(
+    get, path = "/articles/by-slug/{slug}", tag = "articles", params(("slug" = String, Path)),
+    responses(
+        (status = 200, description = "The article", body = ArticleDocument, headers(("ETag" = String, description = "Its version"))),
+        (status = 404, description = "There is no such article", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+async fn get_article_by_slug(
+    State(articles): State<ArticleService>,
+    Path(slug): Path<String>,
+) -> Result<([(HeaderName, String); 1], axum::Json<ArticleDocument>), Problem> {
+    let slug = Slug::parse(&slug).map_err(|_| Problem::new(Kind::NotFound))?;
+    let article = articles.get_for_writing(&slug).await?;
     Ok(([(ETAG, etag(&article))], axum::Json(article.into())))
 }
 
