@@ -20,6 +20,9 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Variables cargo-generate itself provides.
 const BUILT_IN: [&str; 5] = ["project-name", "crate_name", "authors", "username", "body"];
 
+/// Tags of askama that Liquid does not have: documentation and tests may show them.
+const ASKAMA: [&str; 3] = ["{% call ", "{% endcall ", "{% import "];
+
 /// askama's templates speak a language much like Liquid; they are copied, never rendered.
 const NOT_LIQUID: &str = "templates";
 
@@ -249,6 +252,9 @@ fn file_problems(source: &Path, project: &Path) -> Result<Vec<String>> {
         let bytes = fs::read(&to)?;
         if !file.starts_with(NOT_LIQUID) {
             let text = String::from_utf8_lossy(&bytes);
+            let text = ASKAMA
+                .iter()
+                .fold(text.into_owned(), |text, tag| text.replace(tag, ""));
             for leftover in ["{%", "{{ project", "//~", "#~", "//+ ", "#+ "] {
                 if text.contains(leftover) {
                     problems.push(format!("{name} still holds `{leftover}`"));

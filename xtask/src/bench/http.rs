@@ -142,7 +142,8 @@ pub fn run() -> Result<()> {
 fn asset(address: &str) -> Result<Round> {
     let page = wait_for(address, "/", None)?;
     let page = String::from_utf8_lossy(&page);
-    let is_style = |part: &&str| part.starts_with("/assets/") && part.strip_suffix(".css").is_some();
+    let is_style =
+        |part: &&str| part.starts_with("/assets/") && part.strip_suffix(".css").is_some();
     let path = page.split('"').find(is_style);
     let path = path.context("the front page has no stylesheet")?.to_owned();
     // Of those that nginx can have beside a file as it comes.
