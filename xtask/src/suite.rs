@@ -71,6 +71,9 @@ const STEPS: [Step; 10] = [
     ("browser: the single-page application", application),
 ];
 
+/// What a run from nothing leaves in `target`, with some air.
+const NEEDED_GIB: u64 = 20;
+
 /// Runs the steps whose name contains `only`, or all, and fails if anything failed.
 pub fn run(only: Option<&str>) -> Result<()> {
     let mut suite = Suite::new()?;
@@ -79,6 +82,9 @@ pub fn run(only: Option<&str>) -> Result<()> {
         STEPS.iter().any(|(name, _)| wanted(name)),
         "no step's name contains that text"
     );
+    if only.is_none() {
+        require_room(&repo::target())?;
+    }
     for (name, work) in STEPS.iter().filter(|(name, _)| wanted(name)) {
         println!("\n=== {name}");
         let (started, failed) = (Instant::now(), suite.failed);
@@ -186,6 +192,21 @@ impl Suite {
         }
         Ok(())
     }
+}
+
+/// A disk that is full after half an hour is better known at the start. A later run needs less, and is let through.
+fn require_room(target: &Path) -> Result<()> {
+    const GIB: u64 = 1 << 30;
+    fs::create_dir_all(target).context("cannot create the target folder")?;
+    let disk = rustix::fs::statvfs(target).context("cannot ask how full the disk is")?;
+    let free = disk.f_bavail * disk.f_frsize / GIB;
+    let is_new = !repo::services_target().exists();
+    ensure!(
+        !is_new || free >= NEEDED_GIB,
+        "the disk of {} has {free} GiB free; a run from nothing needs {NEEDED_GIB} GiB",
+        target.display()
+    );
+    Ok(())
 }
 
 /// Notes that this machine cannot run the check called `name`; the summary lists it.
