@@ -66,7 +66,8 @@ fn status_of(error: sqlx::Error, class: Class) -> u16 {
 
 #[tokio::test]
 async fn a_value_that_another_record_has_is_a_conflict_at_its_field() {
-    let database = open(&Home::new().await, &[]).await;
+    let home = Home::new().await;
+    let database = open(&home, &[]).await;
     execute(&database, &insert(1, "'mine'", "'One'", "'draft'"))
         .await
         .expect("the first");
@@ -82,7 +83,8 @@ async fn a_value_that_another_record_has_is_a_conflict_at_its_field() {
 
 #[tokio::test]
 async fn a_reference_to_nothing_is_a_conflict() {
-    let database = open(&Home::new().await, &[]).await;
+    let home = Home::new().await;
+    let database = open(&home, &[]).await;
     let sql = "INSERT INTO article_tags (article_id, tag) VALUES ('00000000-0000-0000-0000-000000000009', 'x')";
     let error = failure(&database, sql).await;
     assert_eq!(status_of(error, Class::ForeignKey), 409);
@@ -90,7 +92,8 @@ async fn a_reference_to_nothing_is_a_conflict() {
 
 #[tokio::test]
 async fn a_value_that_breaks_a_rule_is_refused_at_its_field() {
-    let database = open(&Home::new().await, &[]).await;
+    let home = Home::new().await;
+    let database = open(&home, &[]).await;
     for (sql, class, message) in [
         (
             insert(1, "'a'", "NULL", "'draft'"),
@@ -115,7 +118,8 @@ async fn a_value_that_breaks_a_rule_is_refused_at_its_field() {
 
 #[tokio::test]
 async fn a_value_that_does_not_fit_is_refused() {
-    let database = open(&Home::new().await, &[]).await;
+    let home = Home::new().await;
+    let database = open(&home, &[]).await;
     let cases: &[(&str, Class)] = if is_sqlite() {
         &[
             ("SELECT zeroblob(2147483647)", Class::TooLong),
@@ -146,7 +150,8 @@ async fn a_value_that_does_not_fit_is_refused() {
 
 #[tokio::test]
 async fn a_database_that_only_reads_is_unavailable() {
-    let database = open(&Home::new().await, &[]).await;
+    let home = Home::new().await;
+    let database = open(&home, &[]).await;
     let sql = if is_sqlite() {
         "PRAGMA query_only = ON; DELETE FROM articles"
     } else {
@@ -158,7 +163,8 @@ async fn a_database_that_only_reads_is_unavailable() {
 
 #[tokio::test]
 async fn a_database_without_room_is_unavailable() {
-    let database = open(&Home::new().await, &[]).await;
+    let home = Home::new().await;
+    let database = open(&home, &[]).await;
     let sql = if is_sqlite() {
         "PRAGMA max_page_count = 1; CREATE TABLE large AS SELECT randomblob(1000000) AS data"
     } else {
@@ -176,12 +182,12 @@ async fn a_lock_that_another_holds_is_busy() {
     execute(&holder, &insert(1, "'a'", "'A'", "'draft'"))
         .await
         .expect("an article");
+    let impatient = open(&home, &[("APP__DATABASE__ACQUIRE_TIMEOUT", "20ms")]).await;
     let mut held = holder.begin().await.expect("a transaction");
     sqlx::query("UPDATE articles SET title = 'B'")
         .execute(&mut *held)
         .await
         .expect("the lock");
-    let impatient = open(&home, &[("APP__DATABASE__ACQUIRE_TIMEOUT", "20ms")]).await;
     let sql = if is_sqlite() {
         "BEGIN IMMEDIATE"
     } else {
@@ -197,7 +203,8 @@ async fn a_pool_without_a_free_connection_is_unavailable() {
         ("APP__DATABASE__MAX_CONNECTIONS", "1"),
         ("APP__DATABASE__ACQUIRE_TIMEOUT", "50ms"),
     ];
-    let database = open(&Home::new().await, &overrides).await;
+    let home = Home::new().await;
+    let database = open(&home, &overrides).await;
     let _held = database.pool().acquire().await.expect("the connection");
     let error = failure(&database, "SELECT 1").await;
     assert_eq!(status_of(error, Class::PoolTimeout), 503);
@@ -205,7 +212,8 @@ async fn a_pool_without_a_free_connection_is_unavailable() {
 
 #[tokio::test]
 async fn a_connection_that_ends_is_unavailable() {
-    let database = open(&Home::new().await, &[]).await;
+    let home = Home::new().await;
+    let database = open(&home, &[]).await;
     let error = if is_sqlite() {
         database.close().await;
         failure(&database, "SELECT 1").await
@@ -221,7 +229,8 @@ async fn a_statement_that_takes_too_long_is_ended() {
         ("APP__DATABASE__STATEMENT_TIMEOUT", "50ms"),
         ("APP__DATABASE__ACQUIRE_TIMEOUT", "100ms"),
     ];
-    let database = open(&Home::new().await, &overrides).await;
+    let home = Home::new().await;
+    let database = open(&home, &overrides).await;
     // A statement of SQLite goes on in its thread; whoever waits for it does not.
     let (sql, class) = if is_sqlite() {
         let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 5000000) SELECT count(*) FROM n";
@@ -239,7 +248,8 @@ async fn a_statement_that_takes_too_long_is_ended() {
 
 #[tokio::test]
 async fn what_is_wrong_with_the_service_itself_is_an_internal_error() {
-    let database = open(&Home::new().await, &[]).await;
+    let home = Home::new().await;
+    let database = open(&home, &[]).await;
     let error = failure(&database, "SELECT * FROM nowhere").await;
     assert_eq!(status_of(error, Class::Other), 500);
 }
@@ -297,7 +307,8 @@ async fn a_transaction_that_lost_against_another_is_run_again() {
 
 #[tokio::test]
 async fn a_transaction_that_broke_a_rule_is_not_run_again() {
-    let database = open(&Home::new().await, &[]).await;
+    let home = Home::new().await;
+    let database = open(&home, &[]).await;
     let runs = Cell::new(0);
     let (database, sql) = (&database, insert(1, "'a'", "NULL", "'draft'"));
     let refused = database
@@ -319,7 +330,8 @@ async fn a_database_that_is_away_is_left_alone_and_used_as_soon_as_it_is_back() 
         ("APP__DATABASE__MAX_CONNECTIONS", "1"),
         ("APP__DATABASE__ACQUIRE_TIMEOUT", "20ms"),
     ];
-    let database = open(&Home::new().await, &overrides).await;
+    let home = Home::new().await;
+    let database = open(&home, &overrides).await;
     let class = async || {
         let call = execute(&database, "SELECT 1");
         let result = database.timed("select", "nothing", call).await;
