@@ -203,8 +203,8 @@ impl App {
         Ok(added)
     }
 
-    /// Serves until the shutdown token is cancelled, then stops in order: no new requests, the ones in flight to
-    /// their end, tasks, stores; the operator's listener last, so that it can be watched.
+    /// Serves until the shutdown token is cancelled, then stops in order: not ready any more, no new requests, the ones
+    /// in flight to their end, tasks, stores; the operator's listener last, so that it can be watched.
     pub async fn run(self, listeners: Listeners) {
         let settings = self.platform.settings.server.clone();
         let tasks = self.platform.tasks.clone();
@@ -228,13 +228,16 @@ impl App {
         );
         let operator = tokio::spawn(operator);
 
-        http::serve(
-            listeners.public,
-            self.public,
-            settings,
-            self.platform.shutdown.clone(),
-        )
-        .await;
+        let drain_delay = settings.drain_delay;
+        let stop_accepting = CancellationToken::new();
+        let drained = stop_accepting.clone().drop_guard();
+        let shutdown = self.platform.shutdown.clone();
+        tokio::spawn(async move {
+            shutdown.cancelled().await;
+            tokio::time::sleep(drain_delay).await;
+            drop(drained);
+        });
+        http::serve(listeners.public, self.public, settings, stop_accepting).await;
 
         self.platform.stop_tasks.cancel();
         tasks.close();

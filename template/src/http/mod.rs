@@ -16,7 +16,6 @@ pub mod problem;
 mod request_id;
 mod security;
 mod server;
-mod timer;
 mod visit;
 
 pub use front::Front;
@@ -25,5 +24,7 @@ pub use middleware::around;
 pub use operator::around_operator;
 pub use problem::{FieldError, Kind, Problem};
 pub use request_id::RequestId;
-pub use server::{Answer, Client, Listeners, OperatorSettings, ServerSettings, serve};
+pub use server::{
+    Answer, Client, Listener, Listeners, OperatorSettings, ServerSettings, TlsSettings, serve,
+};
 pub use visit::visit; //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::accept::{self, Form};
 use super::page_cache::STATUS_HEADER;
 use super::request_id::RequestId;
-use crate::domain::error::{Invalid, StoreError};
+use crate::domain::error::{Invalid, RuleBroken, StoreError};
 use crate::infra::cache::LoadFailed;
 
 /// The kinds of problem there are; clients tell them apart by `type`.
@@ -214,6 +214,15 @@ impl Problem {
         }
     }
 
+    /// What a store has said of a value, at its field where that is known.
+    fn broken(mut self, broken: RuleBroken) -> Self {
+        if let Some(field) = broken.field {
+            let error = FieldError::new(format!("/{field}"), broken.rule.to_string());
+            self.errors.push(error);
+        }
+        self.detail(broken.to_string()).cause(broken)
+    }
+
     fn document(&self, request: &About, development: bool) -> ProblemDocument {
         ProblemDocument {
             kind: format!("/problems/{}", self.kind.name()),
@@ -239,6 +248,8 @@ impl From<StoreError> for Problem {
             StoreError::Unavailable(_) => Self::new(Kind::Unavailable)
                 .retry_after_seconds(1)
                 .cause(error),
+            StoreError::Conflict(broken) => Self::new(Kind::Conflict).broken(broken),
+            StoreError::Refused(broken) => Self::new(Kind::Invalid).broken(broken),
             StoreError::Failed(_) => Self::new(Kind::Internal).cause(error),
         }
     }

@@ -106,6 +106,10 @@ fn describe() {
         "Failures a circuit breaker has seen, by name."
     );
     describe_counter!(
+        "retries_total",
+        "Attempts after the first, by name and result."
+    );
+    describe_counter!(
         "operator_requests_total",
         "Requests to the operator's listener besides /metrics, by route and status."
     );

@@ -1,5 +1,7 @@
 //! Pieces that keep one failing part from failing the rest.
 
 mod breaker;
+mod retry;
 
 pub use breaker::{Breaker, BreakerSettings, BreakerState, Permit};
+pub use retry::{Backoff, retry};
