@@ -1,5 +1,6 @@
 //! Optional slices: each is a folder here and a line in `app.rs`; delete both to be rid of it.{% capture body %}{% if frontend == "pages" %}
 
-pub mod pages; //~{% endif %}{% if frontend == "spa" %}
+pub mod pages; //~{% endif %}{% if features contains "pwa" %}
+pub mod pwa; //~{% endif %}{% if frontend == "spa" %}
 
 pub mod spa; //~{% endif %}{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

@@ -12,7 +12,8 @@ mod openapi;
 mod operator;
 mod page_cache; //~{% if frontend == "pages" %}
 mod pages; //~{% endif %}
-mod problems;
+mod problems; //~{% if features contains "pwa" %}
+mod pwa; //~{% endif %}
 mod settings; //~{% if frontend == "spa" %}
 mod spa; //~{% endif %}
 mod support;
