@@ -20,6 +20,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -27,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use validator::{Validate, ValidationError};
 
+use super::client_address::ForwardedHeader;
 use super::pieces::Pieces;
 use super::timer::ConnectionTimer;
 use crate::settings::{Secret, limited, some_time};
@@ -58,6 +60,10 @@ pub struct ServerSettings {
     pub max_header_bytes: ByteSize,
     #[validate(range(min = 1, message = "must be at least 1"))]
     pub max_connections: u32,
+    /// The networks of the proxies that are believed when they say who sent a request.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The header in which they say it.
+    pub forwarded_header: ForwardedHeader,
 }
 
 impl ServerSettings {
@@ -160,6 +166,7 @@ pub struct Client {
     pub address: SocketAddr,
     /// Written for the log, once.
     pub ip: String,
+    pub is_encrypted: bool,
 }
 
 /// What answers the requests of a listener.
@@ -295,10 +302,11 @@ fn serve_connection<S: Answer>(
     service: S,
     mut phase: watch::Receiver<Phase>,
 ) -> impl Future<Output = ()> + Send + 'static {
-    let ip = client.ip().to_string();
     let caller = Arc::new(Client {
         address: client,
-        ip,
+        // A listener for both versions says `::ffff:` before an IPv4 address.
+        ip: client.ip().to_canonical().to_string(),
+        is_encrypted: false,
     });
     let service = service_fn(move |request| {
         let answer = service.answer(&caller, request);
