@@ -159,7 +159,8 @@ impl App {
             platform.pages.clone(),
             public.clone(),
             platform.clock.clone(),
-        ); //~{% if frontend == "pages" %}
+        );
+        let front = front.with_settings(&platform.settings.server); //~{% if frontend == "pages" %}
         let front = front.with_assets(platform.assets.clone()); //~{% endif %}
         let (operator, _) = operator.into_parts();
         tasks.extend(warm_up(&platform, warm, public, phase.is_starting));

@@ -3,6 +3,7 @@
 //! Everything else goes on to the routes and the layers around them. Nobody can tell from an answer, its line in the log or
 //! the metrics which way it went; tests hold the two equal.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,10 +18,11 @@ use hyper::body::Incoming;
 use tower::ServiceExt;
 use tracing::Instrument;
 
+use super::client_address::{ClientAddress, TrustedProxies};
 use super::page_cache::{Asked, CacheStatus, PageCache, STATUS_HEADER};
 use super::request_id::RequestId;
 use super::security;
-use super::server::{Answer, Client};
+use super::server::{Answer, Client, ServerSettings};
 use crate::domain::clock::Clock;
 use crate::telemetry::{InFlight, RequestRecord, RequestSeries};
 
@@ -32,6 +34,7 @@ pub struct Front(Arc<Parts>);
 struct Parts {
     pages: PageCache,
     routes: Router,
+    proxies: TrustedProxies,
     clock: Clock, //~{% if frontend == "pages" %}
     /// Those that are in memory too.
     assets: Option<super::assets::Assets>, //~{% endif %}
@@ -40,8 +43,18 @@ struct Parts {
 /// A request that has just come.
 struct Arrival {
     at: Instant,
-    client: Arc<Client>,
+    connection: Arc<Client>,
+    client: ClientAddress,
     id: RequestId,
+}
+
+/// The address for the log. That of the peer is written already.
+fn name_of(client: ClientAddress, connection: &Client) -> Cow<'_, str> {
+    if client.ip == connection.address.ip().to_canonical() {
+        Cow::Borrowed(&connection.ip)
+    } else {
+        Cow::Owned(client.ip.to_string())
+    }
 }
 
 impl Answer for Front {
@@ -49,21 +62,27 @@ impl Answer for Front {
 
     fn answer(
         &self,
-        client: &Arc<Client>,
+        connection: &Arc<Client>,
         request: Request<Incoming>,
     ) -> impl Future<Output = Response<Self::Body>> + Send + use<> {
         let at = Instant::now();
         let asked = Asked::of(request.method(), request.headers());
         let id = RequestId::of(asked.request_id);
+        let client = self.0.proxies.client(connection, request.headers());
+        let name = name_of(client, connection);
         let uri = request.uri();
-        let found = self.page(at, client, &id, asked, uri); //~{% if frontend == "pages" %}
-        let found = found.or_else(|| self.asset(at, client, &id, asked, uri)); //~{% endif %}
+        let found = self.page(at, &name, &id, asked, uri); //~{% if frontend == "pages" %}
+        let found = found.or_else(|| self.asset(at, &name, &id, asked, uri)); //~{% endif %}
         let answer = if let Some(mut found) = found {
             id.name(found.headers_mut());
             Ok(found.map(Either::Left))
         } else {
-            let client = Arc::clone(client);
-            let arrival = Arrival { at, client, id };
+            let arrival = Arrival {
+                at,
+                connection: Arc::clone(connection),
+                client,
+                id,
+            };
             // In a box: it is large, and would be moved even if there were nothing to wait for.
             Err(Box::pin(self.clone().route(arrival, request)))
         };
@@ -82,10 +101,19 @@ impl Front {
         Self(Arc::new(Parts {
             pages,
             routes,
+            proxies: TrustedProxies::default(),
             clock, //~{% if frontend == "pages" %}
             // Pages can do without.
             assets: None, //~{% endif %}
         }))
+    }
+
+    /// Heeds what the settings say about proxies; without, none is believed.
+    #[must_use]
+    pub fn with_settings(self, settings: &ServerSettings) -> Self {
+        let mut parts = Arc::unwrap_or_clone(self.0);
+        parts.proxies = settings.into();
+        Self(Arc::new(parts))
     } //~{% if frontend == "pages" %}
 
     /// Answers with these too.
@@ -100,7 +128,7 @@ impl Front {
     fn page(
         &self,
         at: Instant,
-        client: &Client,
+        client: &str,
         id: &RequestId,
         asked: Asked<'_>,
         uri: &Uri,
@@ -126,7 +154,7 @@ impl Front {
             duration,
             bytes: response.body().size_hint().exact(),
             cache: CacheStatus::HitL1.as_str(),
-            client: &client.ip,
+            client,
             user_agent: text(asked.user_agent),
         }
         .log();
@@ -137,7 +165,7 @@ impl Front {
     fn asset(
         &self,
         at: Instant,
-        client: &Client,
+        client: &str,
         id: &RequestId,
         asked: Asked<'_>,
         uri: &Uri,
@@ -160,7 +188,7 @@ impl Front {
             duration,
             bytes: response.body().size_hint().exact(),
             cache: "",
-            client: &client.ip,
+            client,
             user_agent: text(asked.user_agent),
         }
         .log();
@@ -169,10 +197,18 @@ impl Front {
 
     /// The way of everything else.
     async fn route(self, arrival: Arrival, mut request: Request<Incoming>) -> Response<Body> {
-        let Arrival { at, client, id } = arrival;
+        let Arrival {
+            at,
+            connection,
+            client,
+            id,
+        } = arrival;
         let (method, uri) = (label(request.method()), request.uri().clone());
         let user_agent = request.headers().get(USER_AGENT).cloned();
-        request.extensions_mut().insert(ConnectInfo(client.address));
+        request
+            .extensions_mut()
+            .insert(ConnectInfo(connection.address));
+        request.extensions_mut().insert(client);
         request.extensions_mut().insert(id.clone());
         let in_flight = InFlight::enter();
         let span = tracing::info_span!("request", request_id = id.as_str());
@@ -199,7 +235,7 @@ impl Front {
             duration,
             bytes: response.body().size_hint().exact(),
             cache: text(response.headers().get(STATUS_HEADER)),
-            client: &client.ip,
+            client: &name_of(client, &connection),
             user_agent: text(user_agent.as_ref()),
         }
         .log();

@@ -3,6 +3,7 @@
 
 pub mod accept; //~{% if frontend == "pages" %}
 pub mod assets; //~{% endif %}
+pub mod client_address;
 pub mod cookies;
 mod cross_site;
 pub mod extract;
@@ -18,6 +19,7 @@ mod security;
 mod server;
 mod visit;
 
+pub use client_address::ClientAddress;
 pub use front::Front;
 pub use healthcheck::healthcheck;
 pub use middleware::around;

@@ -28,6 +28,7 @@ pub(super) fn explain(message: &str, value: Option<&Value>) -> String {
         // It may be a secret, so the value stays unsaid.
         Some((_, "a string")) => return "must be text in quotes".to_owned(),
         Some((_, "IP address")) => ADDRESS.to_owned(),
+        Some((_, "a sequence")) => r#"a list like ["a", "b"]"#.to_owned(),
         None if message == "invalid IP address syntax" => ADDRESS.to_owned(),
         Some((variant, known)) if variant.starts_with("unknown variant") => {
             known.replace("one of ", "").replace('`', "")

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use axum::http::uri::Authority;
 use bytesize::ByteSize;
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use validator::{Validate, ValidationError};
 
+use crate::http::client_address::ForwardedHeader;
 use crate::settings::{Secret, limited, some_time};
 
 /// `[server]`
@@ -48,6 +50,10 @@ pub struct ServerSettings {
     pub max_header_bytes: ByteSize,
     #[validate(range(min = 1, message = "must be at least 1"))]
     pub max_connections: u32,
+    /// The networks of the proxies that are believed when they say who sent a request.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The header in which they say it.
+    pub forwarded_header: ForwardedHeader,
     /// Answers HTTPS instead of HTTP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsSettings>,
