@@ -42,7 +42,7 @@ fn components(platform: &Platform) -> Vec<Component> {
         crate::features::pages::feed::component(articles.clone(), platform),
         crate::features::pages::sitemap::component(articles.clone(), &content, platform),
         crate::features::pages::content::component(content, platform), //~{% endif %}{% if features contains "pwa" %}
-        crate::features::pwa::component(platform), //~{% endif %}
+        crate::features::pwa::component(platform),                     //~{% endif %}
     ]
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
 use crate::generate::{self, Request, Tool};
@@ -34,6 +34,10 @@ pub struct Outcome {
 pub fn try_all() -> Result<Outcome> {
     let copy = repo::clean_copy()?;
     let profiles = profiles::rendered(&Config::read(copy.path())?);
+    // Otherwise everything would be noticed.
+    if let Some(problem) = first_problem(copy.path(), &profiles) {
+        bail!("the proof fails before anything is broken: {problem}");
+    }
     let mut outcome = Outcome::default();
     for mutation in mutations(copy.path())? {
         process::check_interrupt()?;
