@@ -35,7 +35,7 @@ pub fn pages(suite: &mut Suite) -> Result<()> {
 
     // The sizes are those of a release: its assets, its pages, and the same encoders at the same levels.
     process::run(service::cargo(&project).arg("build").env(EMBED_ASSETS, "1"))?;
-    let service = demo::started(name, &project)?;
+    let service = demo::start(name, &project)?;
     let address = format!("http://{}", service.address);
     suite.check(script("budget.mjs", [&address]))
 }

@@ -74,11 +74,11 @@ pub fn built_and_started(name: &str, project: &Path) -> Result<Service> {
     let binary = service::binary(name, "debug");
     println!("Filling its database with articles …");
     process::run(service::command(&binary, project).arg("seed"))?;
-    started(name, project)
+    start(name, project)
 }
 
 /// Starts a project that is built and has its articles.
-pub fn started(name: &str, project: &Path) -> Result<Service> {
+pub fn start(name: &str, project: &Path) -> Result<Service> {
     let started = Instant::now();
     println!("Starting it …");
     let service = Service::start(&service::binary(name, "debug"), project, &[])?;
