@@ -43,6 +43,7 @@ fn components(platform: &Platform) -> Vec<Component> {
         crate::features::pages::feed::component(articles.clone(), platform),
         crate::features::sitemap::component(articles.clone(), content.paths(), platform),
         crate::features::pages::content::component(content, platform), //~{% endif %}{% if features contains "pwa" %}
+        // For visitors without a network.
         crate::features::pwa::component(platform), //~{% endif %}
     ]
 }

@@ -95,7 +95,7 @@ impl Indexed {
     fn list(&self, entries: &mut String, element: &str, path: &str, more: &str) {
         let url = self.url(path).replace('&', "&amp;").replace('<', "&lt;");
         // Writing to memory does not fail.
-        let _ = write!(entries, "  <{element}><loc>{url}</loc>{more}</{element}>\n");
+        let _ = writeln!(entries, "  <{element}><loc>{url}</loc>{more}</{element}>");
     }
 
     fn url(&self, path: &str) -> String {

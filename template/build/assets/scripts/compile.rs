@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use oxc::allocator::Allocator;
 use oxc::ast::ast::{
-    Argument, ExportAllDeclaration, ExportFromDeclaration, Expression, ImportDeclaration, ImportExpression,
-    NewExpression, StringLiteral,
+    Argument, ExportAllDeclaration, ExportFromDeclaration, Expression, ImportDeclaration,
+    ImportExpression, NewExpression, StringLiteral,
 };
 use oxc::ast_visit::{VisitMut, walk_mut};
 use oxc::codegen::{Codegen, CodegenOptions, CommentOptions};
