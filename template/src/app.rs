@@ -35,14 +35,16 @@ fn components(platform: &Platform) -> Vec<Component> {
         handlers::operator::component(platform),
         handlers::articles::component(articles.clone()), //~{% if frontend == "spa" %}
         //+ crate::features::spa::component(platform),
-        //+ crate::features::spa::articles::component(articles.clone(), platform), //~{% endif %}{% if frontend == "pages" %}
+        //+ crate::features::spa::articles::component(articles.clone(), platform),
+        //+ crate::features::sitemap::component(articles.clone(), [], platform), //~{% endif %}{% if frontend == "pages" %}
         crate::features::pages::component(platform),
         crate::features::pages::articles::component(articles.clone(), platform),
         crate::features::pages::browser::component(platform),
         crate::features::pages::feed::component(articles.clone(), platform),
-        crate::features::pages::sitemap::component(articles.clone(), &content, platform),
+        crate::features::sitemap::component(articles.clone(), content.paths(), platform),
         crate::features::pages::content::component(content, platform), //~{% endif %}{% if features contains "pwa" %}
-        crate::features::pwa::component(platform),                     //~{% endif %}
+        // For visitors without a network.
+        crate::features::pwa::component(platform), //~{% endif %}
     ]
 }
 

@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: how long generating, building and starting take, as a Markdown table.
 
+mod assets;
 mod cache;
 mod http;
 
@@ -40,6 +41,9 @@ pub struct Options {
     /// Measure only what the cache costs beside what it is made of
     #[arg(long, conflicts_with_all = ["cold", "incremental", "http"])]
     cache: bool,
+    /// Measure only what the asset pipeline takes for two thousand files, and for one of them
+    #[arg(long, conflicts_with_all = ["cold", "incremental", "http", "cache"])]
+    assets: bool,
 }
 
 /// Measures and prints. A row is the median of five runs, but for the cold build, memory and size, which are read once.
@@ -49,6 +53,9 @@ pub fn run(options: &Options) -> Result<()> {
     }
     if options.cache {
         return cache::run();
+    }
+    if options.assets {
+        return assets::run();
     }
     let mut rows = vec![(
         "generate, cargo-generate as a library".to_owned(),

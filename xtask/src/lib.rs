@@ -8,9 +8,11 @@
 //! - [`mutate`]: would the proof notice a broken marker?
 //! - [`postgres`], [`redis`], [`service`]: the real servers and the real service the tests talk to.
 //! - [`process`], [`tools`]: child processes, and the programs a fresh machine lacks.
+//! - [`browser`]: what does a service look like in Chromium?
 //! - [`suite`], [`demo`], [`bench`]: the commands.
 
 pub mod bench;
+pub mod browser;
 pub mod demo;
 pub mod generate;
 pub mod mutate;

@@ -2,14 +2,13 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
-use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use tempfile::NamedTempFile;
 
-use crate::demo;
+use crate::browser;
 use crate::mutate;
 use crate::postgres::Postgres;
 use crate::process;
@@ -22,12 +21,14 @@ use crate::tools;
 pub const POSTGRES_URL: &str = "TEST_DATABASE_URL";
 /// Where the proof finds the oldest supported cargo-generate.
 pub const CARGO_GENERATE: &str = "AXLE_CARGO_GENERATE";
+/// Gives a debug build the assets of a release.
+pub const EMBED_ASSETS: &str = "EMBED_ASSETS";
 /// Where a test notes that this machine cannot run it.
 const SKIPPED: &str = "AXLE_SKIPPED";
 
 type Step = (&'static str, fn(&mut Suite) -> Result<()>);
 
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 12] = [
     ("template tools: format", |suite| {
         suite.check(workspace("fmt --all --check"))
     }),
@@ -47,6 +48,14 @@ const STEPS: [Step; 10] = [
         redis::server()?;
         suite.check(in_place("test"))
     }),
+    (
+        "template in place: tests with the assets of a release",
+        |suite| {
+            let mut test = in_place("test --test it -- assets pages:: page_cache pwa::");
+            test.env(EMBED_ASSETS, "1");
+            suite.check(test)
+        },
+    ),
     ("template in place: tests on PostgreSQL", |suite| {
         redis::server()?;
         let mut test = in_place("test --features postgres");
@@ -70,8 +79,9 @@ const STEPS: [Step; 10] = [
             suite.check(test)
         },
     ),
-    ("browser: the pages of the default service", pages),
-    ("browser: the single-page application", application),
+    ("browser: the pages of the default service", browser::pages),
+    ("browser: a site without a network", browser::offline),
+    ("browser: the single-page application", browser::application),
 ];
 
 const GIB: u64 = 1 << 30;
@@ -108,7 +118,7 @@ pub fn run(only: Option<&str>) -> Result<()> {
 }
 
 /// What has been counted so far, and the servers the steps share.
-struct Suite {
+pub struct Suite {
     passed: u32,
     failed: u32,
     /// The steps that did not end well.
@@ -131,7 +141,7 @@ impl Suite {
     }
 
     /// Runs one command. What it reports as tests is counted as such, anything else as one check.
-    fn check(&mut self, mut command: Command) -> Result<()> {
+    pub fn check(&mut self, mut command: Command) -> Result<()> {
         command.env(SKIPPED, self.skipped.path());
         let (mut passed, mut failed) = (0, 0);
         let status = process::stream(&mut command, |line| {
@@ -259,72 +269,8 @@ fn in_place(words: &str) -> Command {
     command
 }
 
-/// Shows the default service to a real browser; `tests/browser` says what is looked at.
-fn pages(suite: &mut Suite) -> Result<()> {
-    if !is_ready_to_browse(suite)? {
-        return Ok(());
-    }
-    let name = "axle-browser";
-    let project = demo::generated(name)?;
-    browse(suite, "check.mjs", name, &project)
-}
-
-/// Checks, tests and builds the single-page application as its users do, and shows it to a real browser.
-fn application(suite: &mut Suite) -> Result<()> {
-    if !is_ready_to_browse(suite)? {
-        return Ok(());
-    }
-    let name = "axle-spa";
-    let project = demo::generated_with(name, &[("frontend", "spa")])?;
-    let folder = project.join("frontend");
-    process::run(&mut npm_ci(&folder))?;
-    for script in ["check", "test", "build"] {
-        let mut npm = Command::new("npm");
-        npm.args(["run", script]).current_dir(&folder);
-        suite.check(npm)?;
-    }
-    browse(suite, "spa.mjs", name, &project)
-}
-
-/// Whether this machine has what the browser steps need, or could be given it.
-fn is_ready_to_browse(suite: &mut Suite) -> Result<bool> {
-    for program in ["node", "npm"] {
-        if tools::on_path(&[program]).is_none() {
-            suite.skip("browser", &format!("{program} is not installed"))?;
-            return Ok(false);
-        }
-    }
-    if tools::on_path(&["chromium", "google-chrome"]).is_none()
-        && let Err(error) = tools::apt_install("chromium")
-    {
-        suite.skip("browser", &format!("{error:#}"))?;
-        return Ok(false);
-    }
-    process::run(&mut npm_ci(&repo::root().join("tests/browser")))?;
-    Ok(true)
-}
-
-/// Builds and starts the project called `name`, and has `script` look at it.
-fn browse(suite: &mut Suite, script: &str, name: &str, project: &Path) -> Result<()> {
-    let service = demo::built_and_started(name, project)?;
-    let mut check = Command::new("node");
-    check
-        .arg(script)
-        .arg(format!("http://{}", service.address))
-        .arg(repo::target().join("screenshots").join(name))
-        .current_dir(repo::root().join("tests/browser"));
-    suite.check(check)
-}
-
-fn npm_ci(folder: &Path) -> Command {
-    let mut npm = Command::new("npm");
-    npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
-        .current_dir(folder);
-    npm
-}
-
 impl Suite {
-    fn skip(&mut self, name: &str, reason: &str) -> Result<()> {
+    pub fn skip(&mut self, name: &str, reason: &str) -> Result<()> {
         println!("skipped: {name}: {reason}");
         writeln!(self.skipped, "{name}: {reason}").context("cannot note a skipped check")
     }

@@ -3,4 +3,6 @@
 pub mod pages; //~{% endif %}{% if features contains "pwa" %}
 pub mod pwa; //~{% endif %}{% if frontend == "spa" %}
 
-pub mod spa; //~{% endif %}{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}
+pub mod spa; //~{% endif %}{% if frontend != "none" %}
+
+pub mod sitemap; //~{% endif %}{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

@@ -12,7 +12,6 @@ mod form;
 pub(super) mod head;
 #[cfg(not(embedded_assets))]
 mod reload;
-pub mod sitemap;
 
 use askama::Template;
 use axum::http::HeaderName;
