@@ -7,12 +7,14 @@
 //! - [`proof`]: what must be true of a rendered project?
 //! - [`mutate`]: would the proof notice a broken marker?
 //! - [`postgres`], [`redis`], [`service`]: the real servers and the real service the tests talk to.
+//! - [`image`]: is the image small, without privileges, and does it serve?
 //! - [`process`], [`tools`]: child processes, and the programs a fresh machine lacks.
 //! - [`suite`], [`demo`], [`bench`]: the commands.
 
 pub mod bench;
 pub mod demo;
 pub mod generate;
+pub mod image;
 pub mod mutate;
 pub mod postgres;
 pub mod process;

@@ -2,6 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use tempfile::NamedTempFile;
 
 use crate::demo;
+use crate::image;
 use crate::mutate;
 use crate::postgres::Postgres;
 use crate::process;
@@ -27,7 +29,7 @@ const SKIPPED: &str = "AXLE_SKIPPED";
 
 type Step = (&'static str, fn(&mut Suite) -> Result<()>);
 
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 12] = [
     ("template tools: format", |suite| {
         suite.check(workspace("fmt --all --check"))
     }),
@@ -69,6 +71,8 @@ const STEPS: [Step; 10] = [
     ),
     ("browser: the pages of the default service", pages),
     ("browser: the single-page application", application),
+    ("ship: scripts, workflows and manifests", linted),
+    ("ship: the image of the default service", image),
 ];
 
 /// Runs the steps whose name contains `only`, or all, and fails if anything failed.
@@ -281,6 +285,58 @@ fn browse(suite: &mut Suite, script: &str, name: &str, project: &Path) -> Result
         .arg(repo::target().join("screenshots").join(name))
         .current_dir(repo::root().join("tests/browser"));
     suite.check(check)
+}
+
+/// Runs the lints that projects bring for what is not Rust, for every kind of manifest there is.
+fn linted(suite: &mut Suite) -> Result<()> {
+    for program in ["python3", "kubectl"] {
+        if tools::on_path(&[program]).is_none() {
+            return suite.skip("ship", &format!("{program} is not installed"));
+        }
+    }
+    let tools = repo::target().join("lint");
+    fs::create_dir_all(&tools)?;
+    for database in ["sqlite", "postgres"] {
+        for (suffix, features) in [("", ""), ("-redis", "redis")] {
+            let name = format!("axle-ship-{database}{suffix}");
+            let answers = [("database", database), ("features", features)];
+            let project = demo::generated_with(&name, &answers)?;
+            fs::create_dir(project.join("target"))?;
+            // Installed once for all of them.
+            symlink(&tools, project.join("target/lint"))?;
+            let mut lint = Command::new("scripts/lint");
+            lint.current_dir(&project);
+            suite.check(lint)?;
+        }
+    }
+    Ok(())
+}
+
+/// Builds the image of the default service and runs it as production would.
+fn image(suite: &mut Suite) -> Result<()> {
+    if let Some(obstacle) = image::obstacle() {
+        return suite.skip("ship: the image", &obstacle);
+    }
+    let name = "axle-image";
+    let tag = "localhost/axle/service:local";
+    let project = demo::generated(name)?;
+    let store = image::Store::open()?;
+    store.build(&project, tag)?;
+    store.examine(tag)?;
+    let container = store.start(tag)?;
+    for path in ["/", "/api/openapi.json", "/health/ready"] {
+        let status = service::get(&container.address, path)?.status;
+        ensure!(status == 200, "{path} answered {status}");
+    }
+    container.asks_itself(&format!("/app/{name}"))?;
+    let code = container.stop()?;
+    ensure!(
+        code == 0,
+        "after SIGTERM it ended with {code}:\n{}",
+        container.logs()?
+    );
+    suite.passed += 1;
+    Ok(())
 }
 
 fn npm_ci(folder: &Path) -> Command {
