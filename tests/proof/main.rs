@@ -4,4 +4,5 @@ mod manifests;
 mod mutations;
 mod refusals;
 mod render;
+mod scripts;
 mod ways;
