@@ -2,6 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use crate::process;
 use crate::redis;
 use crate::repo;
 use crate::service;
+use crate::ship;
 use crate::tools;
 
 /// Where a test finds the administration address of a PostgreSQL server.
@@ -28,7 +30,7 @@ const SKIPPED: &str = "AXLE_SKIPPED";
 
 type Step = (&'static str, fn(&mut Suite) -> Result<()>);
 
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 14] = [
     ("template tools: format", |suite| {
         suite.check(workspace("fmt --all --check"))
     }),
@@ -82,6 +84,8 @@ const STEPS: [Step; 12] = [
     ("browser: the pages of the default service", browser::pages),
     ("browser: a site without a network", browser::offline),
     ("browser: the single-page application", browser::application),
+    ("ship: scripts, workflows and manifests", ship::linted),
+    ("ship: the image of the default service", ship::image),
 ];
 
 const GIB: u64 = 1 << 30;
@@ -270,6 +274,11 @@ fn in_place(words: &str) -> Command {
 }
 
 impl Suite {
+    /// A check that is not one command has passed.
+    pub fn count_one(&mut self) {
+        self.passed += 1;
+    }
+
     pub fn skip(&mut self, name: &str, reason: &str) -> Result<()> {
         println!("skipped: {name}: {reason}");
         writeln!(self.skipped, "{name}: {reason}").context("cannot note a skipped check")
