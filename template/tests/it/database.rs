@@ -134,10 +134,7 @@ async fn a_value_that_does_not_fit_is_refused() {
                 "CREATE TABLE short (name VARCHAR(2)); INSERT INTO short VALUES ('abc')",
                 Class::TooLong,
             ),
-            (
-                "SELECT 300::smallint * 300::smallint",
-                Class::OutOfRange,
-            ),
+            ("SELECT 300::smallint * 300::smallint", Class::OutOfRange),
             (r"SELECT convert_from('\xff', 'UTF8')", Class::BadText),
             ("SELECT 'no'::uuid", Class::BadText),
         ]

@@ -10,6 +10,7 @@ mod database; //~{% if features contains "redis" %}
 mod fleet; //~{% endif %}
 mod openapi;
 mod operator;
+mod outbound;
 mod page_cache; //~{% if frontend == "pages" %}
 mod pages; //~{% endif %}
 mod problems;
