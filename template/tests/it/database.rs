@@ -9,7 +9,7 @@ use app::infra::db::{Class, Database, Driver, store_error};
 use axum::response::IntoResponse;
 use sqlx::AssertSqlSafe;
 
-use crate::support::Home;
+use crate::support::{ARTICLES, Home, TestApp, published};
 
 /// Longer than any of this takes.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -345,5 +345,48 @@ async fn a_database_that_is_away_is_left_alone_and_used_as_soon_as_it_is_back() 
         assert!(matches!(refused, Class::LeftAlone | Class::PoolTimeout));
         assert!(started.elapsed() < PATIENCE, "it never comes back");
         tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn clients_of_a_service_without_a_free_connection_are_asked_for_patience() {
+    let overrides = [
+        ("APP__DATABASE__MAX_CONNECTIONS", "1"),
+        ("APP__DATABASE__ACQUIRE_TIMEOUT", "50ms"),
+    ];
+    let app = TestApp::with(&overrides).await;
+    app.create(ARTICLES, &published("Kept")).await;
+    let held = app.database().pool().acquire().await;
+    let held = held.expect("the connection");
+    // More than the circuit breaker lets through, and both look the same.
+    for _ in 0..10 {
+        let answer = app.get(ARTICLES).await;
+        assert_eq!(answer.status, 503);
+        assert_eq!(answer.json()["type"], "/problems/unavailable");
+        assert_eq!(answer.header("retry-after"), "1");
+    }
+    assert_eq!(app.post(ARTICLES, &published("Lost")).await.status, 503);
+    drop(held);
+    let started = Instant::now();
+    let list = loop {
+        let answer = app.get(ARTICLES).await;
+        if answer.status == 200 {
+            break answer.json();
+        }
+        assert!(started.elapsed() < PATIENCE, "it never comes back");
+    };
+    assert_eq!(list["items"].as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test]
+async fn no_text_of_a_driver_reaches_a_client() {
+    let app = TestApp::start().await;
+    let sql = "ALTER TABLE articles RENAME TO elsewhere";
+    execute(app.database(), sql).await.expect("another name");
+    let answer = app.get(ARTICLES).await;
+    assert_eq!(answer.status, 500);
+    assert_eq!(answer.json()["type"], "/problems/internal");
+    for word in ["table", "relation", "no such", "SELECT", "42P01", "code"] {
+        assert!(!answer.text().contains(word), "{}", answer.text());
     }
 }

@@ -16,5 +16,6 @@ mod pages; //~{% endif %}
 mod problems;
 mod settings; //~{% if frontend == "spa" %}
 mod spa; //~{% endif %}
+mod streaming;
 mod support;
 mod warmup; //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

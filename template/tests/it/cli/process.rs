@@ -179,7 +179,7 @@ pub fn finish(command: &mut Command) -> Finished {
     }
 }
 
-fn signal(name: &str, id: u32) {
+pub fn signal(name: &str, id: u32) {
     // The shell has `kill` even where no package brings it.
     let kill = format!("kill -{name} {id}");
     let _ = Command::new("sh").args(["-c", &kill]).status();
