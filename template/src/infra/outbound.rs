@@ -138,7 +138,8 @@ impl Outbound {
         let (host, breaker) = hosts.breaker(request.url());
         let may_repeat = repeat::may_repeat(&request);
         budget.deposit();
-        for attempt in 1.. {
+        let mut attempt = 1;
+        loop {
             let next = request.try_clone();
             let Some(permit) = breaker.admit() else {
                 return Err(OutboundError::LeftAlone(host));
@@ -154,8 +155,8 @@ impl Outbound {
             };
             tokio::time::sleep(pause).await;
             request = next;
+            attempt += 1;
         }
-        Err(OutboundError::LeftAlone(host))
     }
 
     /// How long to wait for another attempt, or `None` if there is to be none.

@@ -32,8 +32,8 @@ async fn open(home: &Home, overrides: &[(&str, &str)]) -> Database {
 /// A statement that adds an article, with some of its values given.
 fn insert(id: u8, slug: &str, title: &str, status: &str) -> String {
     format!(
-        "INSERT INTO articles (id, slug, title, summary, body, status, created_at, updated_at, version) VALUES \
-         ('00000000-0000-0000-0000-0000000000{id:02}', {slug}, {title}, '', '', {status}, '2026-01-01', '2026-01-01', 1)"
+        "INSERT INTO articles (id, slug, title, summary, body, status, published_at, created_at, updated_at, version) VALUES \
+         ('00000000-0000-0000-0000-0000000000{id:02}', {slug}, {title}, '', '', {status}, '2026-01-01', '2026-01-01', '2026-01-01', 1)"
     )
 }
 
