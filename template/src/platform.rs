@@ -11,6 +11,7 @@ use crate::http::assets::Assets; //~{% endif %}
 use crate::http::page_cache::PageCache;
 use crate::infra::cache::Store;
 use crate::infra::db::Database;
+use crate::infra::outbound::Outbound;
 use crate::settings::Settings;
 use crate::telemetry::{Exporter, build_info};
 
@@ -18,6 +19,8 @@ pub struct Platform {
     pub settings: Settings,
     pub metrics: Exporter,
     pub database: Database,
+    /// To call other services.
+    pub outbound: Outbound,
     pub cache: Store,
     pub pages: PageCache, //~{% if frontend == "pages" %}
     /// What pages load.
@@ -41,7 +44,7 @@ impl Platform {
         let metrics = Exporter::install()?;
         let database = connect(&settings).await?;
         let cache = open_cache(&settings, &clock);
-        Ok(Self::assemble(settings, metrics, database, cache, clock))
+        Self::assemble(settings, metrics, database, cache, clock)
     }
 
     /// A platform that touches nothing: to look at the routes and the document they make.
@@ -53,7 +56,7 @@ impl Platform {
         let clock = Clock::system();
         let database = Database::open(&settings.database)?;
         let cache = Store::in_memory(settings.cache.clone(), clock.clone());
-        Ok(Self::assemble(settings, metrics, database, cache, clock))
+        Self::assemble(settings, metrics, database, cache, clock)
     }
 
     /// `metrics` record already: the stores have taken their handles from them.
@@ -63,14 +66,16 @@ impl Platform {
         database: Database,
         cache: Store,
         clock: Clock,
-    ) -> Self {
+    ) -> anyhow::Result<Self> {
+        let outbound = Outbound::new(&settings.outbound, clock.clone())?;
         let pages = PageCache::new(&cache, clock.clone()); //~{% if frontend == "pages" %}
         let is_watched = settings.environment.is_development();
         let assets = Assets::open(&settings.assets, is_watched); //~{% endif %}
-        Self {
+        Ok(Self {
             settings,
             metrics,
             database,
+            outbound,
             pages, //~{% if frontend == "pages" %}
             // Opened before any page is made, which may refer to them.
             assets, //~{% endif %}
@@ -80,7 +85,7 @@ impl Platform {
             shutdown: CancellationToken::new(),
             stop_tasks: CancellationToken::new(),
             tasks: TaskTracker::new(),
-        }
+        })
     }
 
     /// Closes the stores: everything written is kept.

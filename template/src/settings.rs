@@ -22,6 +22,7 @@ use crate::http::{OperatorSettings, ServerSettings};
 use crate::infra::cache::CacheSettings; //~{% if features contains "redis" %}
 use crate::infra::cache::RedisSettings; //~{% endif %}
 use crate::infra::db::DatabaseSettings;
+use crate::infra::outbound::OutboundSettings;
 use crate::telemetry::LogSettings;
 
 const LOCAL_FILE: &str = "config/local.toml";
@@ -40,6 +41,8 @@ pub struct Settings {
     pub operator: OperatorSettings,
     #[validate(nested)]
     pub database: DatabaseSettings,
+    #[validate(nested)]
+    pub outbound: OutboundSettings,
     #[validate(nested)]
     pub cache: CacheSettings, //~{% if features contains "redis" %}
     #[validate(nested)]

@@ -3,4 +3,5 @@
 pub mod articles;
 pub mod cache;
 pub mod db;
+pub mod outbound;
 pub mod resilience;

@@ -9,7 +9,7 @@ use app::infra::db::{Class, Database, Driver, store_error};
 use axum::response::IntoResponse;
 use sqlx::AssertSqlSafe;
 
-use crate::support::Home;
+use crate::support::{ARTICLES, Home, TestApp, published};
 
 /// Longer than any of this takes.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -32,8 +32,8 @@ async fn open(home: &Home, overrides: &[(&str, &str)]) -> Database {
 /// A statement that adds an article, with some of its values given.
 fn insert(id: u8, slug: &str, title: &str, status: &str) -> String {
     format!(
-        "INSERT INTO articles (id, slug, title, summary, body, status, created_at, updated_at, version) VALUES \
-         ('00000000-0000-0000-0000-0000000000{id:02}', {slug}, {title}, '', '', {status}, '2026-01-01', '2026-01-01', 1)"
+        "INSERT INTO articles (id, slug, title, summary, body, status, published_at, created_at, updated_at, version) VALUES \
+         ('00000000-0000-0000-0000-0000000000{id:02}', {slug}, {title}, '', '', {status}, '2026-01-01', '2026-01-01', '2026-01-01', 1)"
     )
 }
 
@@ -179,7 +179,7 @@ async fn a_lock_that_another_holds_is_busy() {
     execute(&holder, &insert(1, "'a'", "'A'", "'draft'"))
         .await
         .expect("an article");
-    let impatient = open(&home, &[("APP__DATABASE__ACQUIRE_TIMEOUT", "20ms")]).await;
+    let impatient = open(&home, &[("APP__DATABASE__ACQUIRE_TIMEOUT", "300ms")]).await;
     let mut held = holder.begin().await.expect("a transaction");
     sqlx::query("UPDATE articles SET title = 'B'")
         .execute(&mut *held)
@@ -198,7 +198,7 @@ async fn a_lock_that_another_holds_is_busy() {
 async fn a_pool_without_a_free_connection_is_unavailable() {
     let overrides = [
         ("APP__DATABASE__MAX_CONNECTIONS", "1"),
-        ("APP__DATABASE__ACQUIRE_TIMEOUT", "50ms"),
+        ("APP__DATABASE__ACQUIRE_TIMEOUT", "300ms"),
     ];
     let home = Home::new().await;
     let database = open(&home, &overrides).await;
@@ -223,14 +223,14 @@ async fn a_connection_that_ends_is_unavailable() {
 #[tokio::test]
 async fn a_statement_that_takes_too_long_is_ended() {
     let overrides = [
-        ("APP__DATABASE__STATEMENT_TIMEOUT", "50ms"),
-        ("APP__DATABASE__ACQUIRE_TIMEOUT", "100ms"),
+        ("APP__DATABASE__STATEMENT_TIMEOUT", "300ms"),
+        ("APP__DATABASE__ACQUIRE_TIMEOUT", "300ms"),
     ];
     let home = Home::new().await;
     let database = open(&home, &overrides).await;
     // A statement of SQLite goes on in its thread; whoever waits for it does not.
     let (sql, class) = if is_sqlite() {
-        let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 5000000) SELECT count(*) FROM n";
+        let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 20000000) SELECT count(*) FROM n";
         (sql, Class::Silent)
     } else {
         ("SELECT pg_sleep(600)", Class::StatementTimeout)
@@ -325,7 +325,7 @@ async fn a_transaction_that_broke_a_rule_is_not_run_again() {
 async fn a_database_that_is_away_is_left_alone_and_used_as_soon_as_it_is_back() {
     let overrides = [
         ("APP__DATABASE__MAX_CONNECTIONS", "1"),
-        ("APP__DATABASE__ACQUIRE_TIMEOUT", "20ms"),
+        ("APP__DATABASE__ACQUIRE_TIMEOUT", "300ms"),
     ];
     let home = Home::new().await;
     let database = open(&home, &overrides).await;
@@ -345,5 +345,52 @@ async fn a_database_that_is_away_is_left_alone_and_used_as_soon_as_it_is_back() 
         assert!(matches!(refused, Class::LeftAlone | Class::PoolTimeout));
         assert!(started.elapsed() < PATIENCE, "it never comes back");
         tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn clients_of_a_service_without_a_free_connection_are_asked_for_patience() {
+    let overrides = [
+        ("APP__DATABASE__MAX_CONNECTIONS", "1"),
+        ("APP__DATABASE__ACQUIRE_TIMEOUT", "300ms"),
+    ];
+    let app = TestApp::with(&overrides).await;
+    app.create(ARTICLES, &published("Kept")).await;
+    let held = loop {
+        // It comes back a moment after the answer.
+        if let Ok(held) = app.database().pool().acquire().await {
+            break held;
+        }
+    };
+    // More than the circuit breaker lets through, and both look the same.
+    for _ in 0..10 {
+        let answer = app.get(ARTICLES).await;
+        assert_eq!(answer.status, 503);
+        assert_eq!(answer.json()["type"], "/problems/unavailable");
+        assert_eq!(answer.header("retry-after"), "1");
+    }
+    assert_eq!(app.post(ARTICLES, &published("Lost")).await.status, 503);
+    drop(held);
+    let started = Instant::now();
+    let list = loop {
+        let answer = app.get(ARTICLES).await;
+        if answer.status == 200 {
+            break answer.json();
+        }
+        assert!(started.elapsed() < PATIENCE, "it never comes back");
+    };
+    assert_eq!(list["items"].as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test]
+async fn no_text_of_a_driver_reaches_a_client() {
+    let app = TestApp::start().await;
+    let sql = "ALTER TABLE articles RENAME TO elsewhere";
+    execute(app.database(), sql).await.expect("another name");
+    let answer = app.get(ARTICLES).await;
+    assert_eq!(answer.status, 500);
+    assert_eq!(answer.json()["type"], "/problems/internal");
+    for word in ["table", "relation", "no such", "SELECT", "42P01", "code"] {
+        assert!(!answer.text().contains(word), "{}", answer.text());
     }
 }

@@ -10,11 +10,13 @@ mod database; //~{% if features contains "redis" %}
 mod fleet; //~{% endif %}
 mod openapi;
 mod operator;
+mod outbound;
 mod page_cache; //~{% if frontend == "pages" %}
 mod pages; //~{% endif %}
 mod problems; //~{% if features contains "pwa" %}
 mod pwa; //~{% endif %}
 mod settings; //~{% if frontend == "spa" %}
 mod spa; //~{% endif %}
+mod streaming;
 mod support;
 mod warmup; //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

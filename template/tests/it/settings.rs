@@ -200,6 +200,17 @@ fn the_rules_for_values_are_checked_at_both_ends() {
             "server.shutdown_grace = \"11years\"",
             "must be at most 10years",
         ),
+        ("server.idle_timeout = \"0s\"", "must be longer than 0s"),
+        (
+            "server.drain_delay = \"11years\"",
+            "must be at most 10years",
+        ),
+        (
+            "database.statement_timeout = \"0s\"",
+            "must be longer than 0s",
+        ),
+        ("outbound.timeout = \"0s\"", "must be longer than 0s"),
+        ("outbound.attempts = 0", "must be 1 to 10"),
         ("database.max_connections = 0", "must be 1 to 1000"),
         ("database.max_connections = 1001", "must be 1 to 1000"),
         (
@@ -262,6 +273,16 @@ fn an_unknown_key_is_named_with_those_there_are() {
         let known = format!("is not a setting; those here are {}", sections());
         assert_eq!(message, known);
     }
+}
+
+#[test]
+fn a_network_that_is_none_is_named_by_its_place_in_the_list() {
+    let (key, message) = problem("outbound.allow = [\"10.0.0.0/8\", \"10.0.0/8\"]", &[]);
+    let expected = "must be a network like \"10.0.0.0/8\" or \"fd00::/8\"";
+    assert_eq!(
+        (key.as_str(), message.as_str()),
+        ("outbound.allow[1]", expected)
+    );
 }
 
 #[test]

@@ -63,7 +63,7 @@ impl Connections {
         &self,
         accepted: Accepted,
         service: S,
-        phase: watch::Receiver<Phase>,
+        mut phase: watch::Receiver<Phase>,
     ) {
         let address = accepted.address();
         let ip = accepted
@@ -76,10 +76,10 @@ impl Connections {
             is_tls,
         });
         // Before the first request there is nothing to finish: a stop ends it here.
-        let mut ending = phase.clone();
         let opened = tokio::select! {
+            biased;
             opened = timeout(self.settings.read_header_timeout, self.open(accepted)) => opened,
-            _ = ending.changed() => return,
+            _ = phase.changed() => return,
         };
         match opened {
             Ok(Ok(Opened::Http1(stream))) => self.http1(stream, client, service, phase).await,

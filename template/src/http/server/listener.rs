@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -165,8 +166,8 @@ impl Socket {
             Ok(_) => {
                 bail!("cannot listen on {shown}: another process does; set server.unix_socket")
             }
-            // Only a socket refuses: any other file stays as it is, and keeps us from listening.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            // Any other file refuses too: it stays as it is, and keeps us from listening.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused && is_socket(path) => {
                 std::fs::remove_file(path)
                     .with_context(|| format!("the old socket {shown} cannot be removed"))?;
             }
@@ -202,4 +203,8 @@ impl Socket {
         let path = address.as_pathname().unwrap_or(Path::new("?")).to_owned();
         Ok(Some(Self::File { listener, path }))
     }
+}
+
+fn is_socket(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket())
 }

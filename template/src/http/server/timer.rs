@@ -53,7 +53,8 @@ impl Timer for ConnectionTimer {
         let (deadline, head) = if is_first {
             (deadline, None)
         } else {
-            (deadline - self.head + self.idle, Some(self.head))
+            let idle = (deadline + self.idle).checked_sub(self.head);
+            (idle.unwrap_or(deadline), Some(self.head))
         };
         let mut slot = watched.sleep.lock().unwrap_or_else(PoisonError::into_inner);
         let sleep = match slot.take() {

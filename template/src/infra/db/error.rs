@@ -45,9 +45,7 @@ impl Class {
     pub fn of(error: &Error) -> Self {
         match error {
             Error::PoolTimedOut => Self::PoolTimeout,
-            Error::Io(error) if error.get_ref().is_some_and(|e| e.is::<LeftAlone>()) => {
-                Self::LeftAlone
-            }
+            Error::Io(error) if is_left_alone(error) => Self::LeftAlone,
             Error::Io(error) if error.kind() == io::ErrorKind::TimedOut => Self::Silent,
             Error::Io(_) | Error::PoolClosed | Error::WorkerCrashed => Self::ConnectionLost,
             Error::Database(error) => match error.kind() {
@@ -178,6 +176,12 @@ struct LeftAlone;
 
 pub(super) fn left_alone() -> Error {
     Error::Io(io::Error::other(LeftAlone))
+}
+
+fn is_left_alone(error: &io::Error) -> bool {
+    error
+        .get_ref()
+        .is_some_and(<dyn std::error::Error + Send + Sync>::is::<LeftAlone>)
 }
 
 pub(super) fn is_missing_table(error: &Error) -> bool {

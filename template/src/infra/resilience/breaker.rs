@@ -49,6 +49,8 @@ pub struct Breaker(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     name: &'static str,
+    /// Whether its state is a metric: of many by one name there is no one state.
+    is_shown: bool,
     settings: BreakerSettings,
     clock: Clock,
     circuit: Mutex<Circuit>,
@@ -79,8 +81,19 @@ impl Breaker {
     /// A closed breaker; `name` is its label in the metrics.
     #[must_use]
     pub fn new(name: &'static str, settings: BreakerSettings, clock: Clock) -> Self {
+        Self::with(name, true, settings, clock)
+    }
+
+    /// The same for one of many parts that go by the same name, whose failures are counted together.
+    #[must_use]
+    pub fn one_of_many(name: &'static str, settings: BreakerSettings, clock: Clock) -> Self {
+        Self::with(name, false, settings, clock)
+    }
+
+    fn with(name: &'static str, is_shown: bool, settings: BreakerSettings, clock: Clock) -> Self {
         let breaker = Self(Arc::new(Inner {
             name,
+            is_shown,
             settings,
             clock,
             circuit: Mutex::new(Circuit {
@@ -139,6 +152,9 @@ impl Breaker {
     }
 
     fn record(&self, state: BreakerState) {
+        if !self.0.is_shown {
+            return;
+        }
         let value = match state {
             BreakerState::Closed => 0.0,
             BreakerState::HalfOpen => 1.0,

@@ -4,4 +4,5 @@ mod breaker;
 mod retry;
 
 pub use breaker::{Breaker, BreakerSettings, BreakerState, Permit};
+pub(super) use retry::count;
 pub use retry::{Backoff, retry};

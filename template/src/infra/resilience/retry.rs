@@ -57,7 +57,7 @@ where
 }
 
 /// Counts an attempt that was not the first.
-pub(crate) fn count(name: &'static str, is_success: bool) {
+pub(in crate::infra) fn count(name: &'static str, is_success: bool) {
     let result = if is_success { "success" } else { "failure" };
     metrics::counter!("retries_total", "name" => name, "result" => result).increment(1);
 }

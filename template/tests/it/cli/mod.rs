@@ -12,8 +12,10 @@ mod postgres; //~{% endif %}
 mod process; //~{% if false %}
 #[cfg(feature = "postgres")] //~{% endif %}{% if database == "postgres" %}
 mod proxy; //~{% endif %}{% if false %}
+mod replace;
 #[cfg(not(feature = "postgres"))] //~{% endif %}{% if database == "sqlite" %}
 mod sqlite; //~{% endif %}
 mod start;
 mod stop;
-mod storage; //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}
+mod storage;
+mod tls; //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}
