@@ -148,11 +148,12 @@ impl App {
         let (pages, mut routes) = pages.into_parts();
         routes.extend(documented_routes(&document));
         routes.sort();
-        let public = http::around(
+        let public = http::around_public(
             pages.merge(api).merge(viewer),
-            &platform.settings.server,
+            &platform.settings,
             presentation,
             platform.tasks.clone(),
+            &platform.rate_limits,
         );
         let front = Front::new(
             platform.pages.clone(),

@@ -11,6 +11,7 @@ use crate::http::assets::Assets; //~{% endif %}
 use crate::http::page_cache::PageCache;
 use crate::infra::cache::Store;
 use crate::infra::db::Database;
+use crate::infra::rate_limit::RateLimits;
 use crate::settings::Settings;
 use crate::telemetry::{Exporter, build_info};
 
@@ -22,6 +23,8 @@ pub struct Platform {
     pub pages: PageCache, //~{% if frontend == "pages" %}
     /// What pages load.
     pub assets: Assets, //~{% endif %}
+    /// Makes limiters of what clients may do.
+    pub rate_limits: RateLimits,
     pub events: Events,
     pub clock: Clock,
     /// Ends serving.
@@ -41,7 +44,16 @@ impl Platform {
         let metrics = Exporter::install()?;
         let database = connect(&settings).await?;
         let cache = open_cache(&settings, &clock);
-        Ok(Self::assemble(settings, metrics, database, cache, clock))
+        let limits = RateLimits::local(clock.clone()); //~{% if features contains "redis" %}
+        let limits = match &settings.redis.url {
+            Some(url) => RateLimits::shared(&settings.redis, url, clock.clone())?,
+            None => limits,
+        }; //~{% endif %}
+        let platform = Self::assemble(settings, metrics, database, cache, clock);
+        Ok(Self {
+            rate_limits: limits,
+            ..platform
+        })
     }
 
     /// A platform that touches nothing: to look at the routes and the document they make.
@@ -75,6 +87,7 @@ impl Platform {
             // Opened before any page is made, which may refer to them.
             assets, //~{% endif %}
             cache,
+            rate_limits: RateLimits::local(clock.clone()),
             events: Events::default(),
             clock,
             shutdown: CancellationToken::new(),

@@ -18,6 +18,8 @@ use validator::{Validate, ValidationError};
 use self::layers::{Layers, each_leaf};
 pub use self::secret::Secret; //~{% if frontend == "pages" %}
 use crate::http::assets::AssetSettings; //~{% endif %}
+use crate::http::cors::CorsSettings;
+use crate::http::rate_limit::RateLimitSettings;
 use crate::http::{OperatorSettings, ServerSettings};
 use crate::infra::cache::CacheSettings; //~{% if features contains "redis" %}
 use crate::infra::cache::RedisSettings; //~{% endif %}
@@ -38,6 +40,10 @@ pub struct Settings {
     pub assets: AssetSettings, //~{% endif %}
     #[validate(nested)]
     pub operator: OperatorSettings,
+    #[validate(nested)]
+    pub rate_limit: RateLimitSettings,
+    #[validate(nested)]
+    pub cors: CorsSettings,
     #[validate(nested)]
     pub database: DatabaseSettings,
     #[validate(nested)]

@@ -32,13 +32,15 @@ pub enum Kind {
     UnsupportedMediaType,
     RangeNotSatisfiable,
     Invalid,
+    RateLimited,
     Internal,
     Unavailable,
+    Overloaded,
     Timeout,
 }
 
 impl Kind {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 18] = [
         Self::Malformed,
         Self::Unauthenticated,
         Self::CrossSite,
@@ -52,8 +54,10 @@ impl Kind {
         Self::UnsupportedMediaType,
         Self::RangeNotSatisfiable,
         Self::Invalid,
+        Self::RateLimited,
         Self::Internal,
         Self::Unavailable,
+        Self::Overloaded,
         Self::Timeout,
     ];
 
@@ -73,8 +77,10 @@ impl Kind {
             Self::UnsupportedMediaType => "unsupported-media-type",
             Self::RangeNotSatisfiable => "range-not-satisfiable",
             Self::Invalid => "invalid",
+            Self::RateLimited => "rate-limited",
             Self::Internal => "internal",
             Self::Unavailable => "unavailable",
+            Self::Overloaded => "overloaded",
         }
     }
 
@@ -94,8 +100,9 @@ impl Kind {
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
         }
     }
@@ -115,8 +122,10 @@ impl Kind {
             Self::UnsupportedMediaType => "Unsupported media type",
             Self::RangeNotSatisfiable => "The range lies behind the end",
             Self::Invalid => "Some values are not valid",
+            Self::RateLimited => "Too many requests",
             Self::Internal => "Something went wrong",
             Self::Unavailable => "Temporarily unavailable",
+            Self::Overloaded => "Too busy at the moment",
             Self::Timeout => "The answer took too long",
         }
     }

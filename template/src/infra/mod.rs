@@ -3,4 +3,5 @@
 pub mod articles;
 pub mod cache;
 pub mod db;
+pub mod rate_limit;
 pub mod resilience;
