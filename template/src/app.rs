@@ -149,7 +149,7 @@ impl App {
         routes.extend(documented_routes(&document));
         routes.sort();
         let public = http::around_public(
-            pages.merge(api).merge(viewer),
+            pages.merge(http::around_api(api)).merge(viewer),
             &platform.settings,
             presentation,
             platform.tasks.clone(),
@@ -160,7 +160,7 @@ impl App {
             public.clone(),
             platform.clock.clone(),
         );
-        let front = front.with_settings(&platform.settings.server); //~{% if frontend == "pages" %}
+        let front = front.with_settings(&platform.settings.server, &platform.settings.security); //~{% if frontend == "pages" %}
         let front = front.with_assets(platform.assets.clone()); //~{% endif %}
         let (operator, _) = operator.into_parts();
         tasks.extend(warm_up(&platform, warm, public, phase.is_starting));

@@ -8,7 +8,9 @@ use tokio_util::task::TaskTracker;
 use crate::domain::clock::Clock;
 use crate::domain::events::Events; //~{% if frontend == "pages" %}
 use crate::http::assets::Assets; //~{% endif %}
+use crate::http::csrf::Csrf;
 use crate::http::page_cache::PageCache;
+use crate::http::security;
 use crate::infra::cache::Store;
 use crate::infra::db::Database;
 use crate::infra::rate_limit::RateLimits;
@@ -23,6 +25,8 @@ pub struct Platform {
     pub pages: PageCache, //~{% if frontend == "pages" %}
     /// What pages load.
     pub assets: Assets, //~{% endif %}
+    /// Makes the tokens of forms.
+    pub csrf: Csrf,
     /// Makes limiters of what clients may do.
     pub rate_limits: RateLimits,
     pub events: Events,
@@ -76,6 +80,8 @@ impl Platform {
         cache: Store,
         clock: Clock,
     ) -> Self {
+        security::configure(&settings.security);
+        let csrf = Csrf::new(settings.security.csrf_secret.as_ref(), clock.clone());
         let pages = PageCache::new(&cache, clock.clone()); //~{% if frontend == "pages" %}
         let is_watched = settings.environment.is_development();
         let assets = Assets::open(&settings.assets, is_watched); //~{% endif %}
@@ -87,6 +93,7 @@ impl Platform {
             // Opened before any page is made, which may refer to them.
             assets, //~{% endif %}
             cache,
+            csrf,
             rate_limits: RateLimits::local(clock.clone()),
             events: Events::default(),
             clock,

@@ -14,6 +14,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::{RequestBodyDeadlineLayer, TimeoutLayer};
 use tracing::Instrument;
 
+use super::accept;
 use super::cross_site::{self, Senders};
 use super::problem::{self, Kind, Presentation, Problem};
 use super::cors::{self, Cors};
@@ -28,6 +29,11 @@ struct Guards {
     cors: Option<Cors>,
     limiter: Option<RateLimiter>,
     places: Option<Places>,
+}
+
+/// Wraps the routes of the API, inside of what is around all routes.
+pub fn around_api(routes: Router) -> Router {
+    routes.layer(from_fn(accept::only_json))
 }
 
 /// Wraps the routes that everybody reaches.

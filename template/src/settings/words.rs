@@ -29,6 +29,9 @@ pub(super) fn explain(message: &str, value: Option<&Value>) -> String {
         Some((_, "a string")) => return "must be text in quotes".to_owned(),
         Some((_, "IP address")) => ADDRESS.to_owned(),
         Some((_, "a sequence")) => r#"a list like ["a", "b"]"#.to_owned(),
+        None if message == "invalid IP address syntax" && value.is_some_and(Value::is_array) => {
+            r#"a list of networks like ["10.0.0.0/8"]"#.to_owned()
+        }
         None if message == "invalid IP address syntax" => ADDRESS.to_owned(),
         Some((variant, known)) if variant.starts_with("unknown variant") => {
             known.replace("one of ", "").replace('`', "")

@@ -8,6 +8,7 @@ mod forms;
 mod freshness;
 mod head;
 mod sitemap;
+mod tokens;
 mod warmup;
 
 use std::time::{Duration, Instant};

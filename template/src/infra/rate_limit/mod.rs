@@ -216,7 +216,7 @@ mod tests {
     #[tokio::test]
     async fn the_addresses_of_one_ipv6_network_share_a_quota() {
         let (limiter, _) = limiter(Quota::new(1, Duration::from_secs(1)));
-        let mut check = async |ip: &str| limiter.check(ip.parse::<IpAddr>().unwrap()).await.is_ok();
+        let check = async |ip: &str| limiter.check(ip.parse::<IpAddr>().unwrap()).await.is_ok();
         assert!(check("2001:db8:0:1::1").await);
         assert!(!check("2001:db8:0:1:ffff::2").await);
         assert!(check("2001:db8:0:2::1").await);
