@@ -141,15 +141,11 @@ impl App {
         let (api, document) = OpenApiRouter::with_openapi(base_document())
             .nest("/api/v1", api)
             .split_for_parts();
-        let viewer = SwaggerUi::new("/api/docs")
-            // By default it sends the address of the document to a validator on the internet.
-            .config(Config::default().validator_url("none"))
-            .url("/api/openapi.json", document.clone());
         let (pages, mut routes) = pages.into_parts();
         routes.extend(documented_routes(&document));
         routes.sort();
         let public = http::around_public(
-            pages.merge(http::around_api(api)).merge(viewer),
+            pages.merge(http::around_api(api)).merge(viewer(&document)),
             &platform.settings,
             presentation,
             platform.tasks.clone(),
@@ -260,6 +256,14 @@ impl App {
             tracing::error!(%error, "the operator listener failed");
         }
     }
+}
+
+/// The page that shows the document.
+fn viewer(document: &OpenApi) -> SwaggerUi {
+    SwaggerUi::new("/api/docs")
+        // By default it sends the address of the document to a validator on the internet.
+        .config(Config::default().validator_url("none"))
+        .url("/api/openapi.json", document.clone())
 }
 
 /// The document before any component has added to it.

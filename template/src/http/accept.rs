@@ -134,7 +134,13 @@ mod tests {
         ] {
             assert!(takes(accept), "{accept}");
         }
-        for accept in ["text/html", "application/xml", "application/json;q=0", "*/*;q=0", ""] {
+        for accept in [
+            "text/html",
+            "application/xml",
+            "application/json;q=0",
+            "*/*;q=0",
+            "",
+        ] {
             assert!(!takes(accept), "{accept}");
         }
     }

@@ -122,9 +122,8 @@ impl TrustedProxies {
             let scheme = parameter(element, "proto");
             client = ClientAddress {
                 ip,
-                is_https: scheme.map_or(peer.is_https, |scheme| {
-                    scheme.eq_ignore_ascii_case("https")
-                }),
+                is_https: scheme
+                    .map_or(peer.is_https, |scheme| scheme.eq_ignore_ascii_case("https")),
             };
             if !self.trust(ip) {
                 break;
@@ -247,9 +246,17 @@ mod tests {
             (&["::ffff:1.1.1.1"], "1.1.1.1"),
             (&["10.0.0.9, 10.0.0.8"], "10.0.0.9"),
         ] {
-            let lines: Vec<_> = lines.iter().map(|line| ("x-forwarded-for", *line)).collect();
+            let lines: Vec<_> = lines
+                .iter()
+                .map(|line| ("x-forwarded-for", *line))
+                .collect();
             assert_client(ForwardedHeader::XForwardedFor, "10.0.0.1", &lines, expected);
-            assert_client(ForwardedHeader::XForwardedFor, "::ffff:10.0.0.1", &lines, expected);
+            assert_client(
+                ForwardedHeader::XForwardedFor,
+                "::ffff:10.0.0.1",
+                &lines,
+                expected,
+            );
         }
     }
 
@@ -302,18 +309,28 @@ mod tests {
 
     #[test]
     fn only_the_header_that_the_proxy_writes_is_believed() {
-        let lines = [
-            ("x-forwarded-for", "1.1.1.1"),
-            ("forwarded", "for=2.2.2.2"),
-        ];
-        assert_client(ForwardedHeader::XForwardedFor, "10.0.0.1", &lines, "1.1.1.1");
+        let lines = [("x-forwarded-for", "1.1.1.1"), ("forwarded", "for=2.2.2.2")];
+        assert_client(
+            ForwardedHeader::XForwardedFor,
+            "10.0.0.1",
+            &lines,
+            "1.1.1.1",
+        );
         assert_client(ForwardedHeader::Forwarded, "10.0.0.1", &lines, "2.2.2.2");
     }
 
     #[test]
     fn a_trusted_proxy_says_whether_the_visitor_came_by_https() {
-        for (scheme, expected) in [("https", true), ("HTTPS", true), ("http", false), ("", false)] {
-            let lines = [("x-forwarded-for", "1.1.1.1"), ("x-forwarded-proto", scheme)];
+        for (scheme, expected) in [
+            ("https", true),
+            ("HTTPS", true),
+            ("http", false),
+            ("", false),
+        ] {
+            let lines = [
+                ("x-forwarded-for", "1.1.1.1"),
+                ("x-forwarded-proto", scheme),
+            ];
             let found = client(&proxies(ForwardedHeader::XForwardedFor), "10.0.0.1", &lines);
             assert_eq!(found.is_https, expected, "{scheme}");
             let line = format!("for=1.1.1.1;proto={scheme}");

@@ -85,7 +85,9 @@ impl Cors {
             Some(origins) => AllowOrigin::list(origins),
         };
         let limit = ["limit", "remaining", "reset"].map(|name| format!("x-ratelimit-{name}"));
-        let told = limit.iter().filter_map(|name| name.parse::<HeaderName>().ok());
+        let told = limit
+            .iter()
+            .filter_map(|name| name.parse::<HeaderName>().ok());
         let told = told.chain([ETAG, LINK, LOCATION, RETRY_AFTER, request_id::HEADER]);
         let layer = CorsLayer::new()
             .allow_origin(allowed)
@@ -127,7 +129,10 @@ impl Cors {
 /// Tells browsers that they may show another site what the API answers. Pages are not touched.
 pub(super) async fn share(State(cors): State<Cors>, request: Request, next: Next) -> Response {
     let is_options = request.method() == Method::OPTIONS;
-    let is_preflight = is_options && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+    let is_preflight = is_options
+        && request
+            .headers()
+            .contains_key(ACCESS_CONTROL_REQUEST_METHOD);
     // To the layer every OPTIONS is a preflight.
     if !super::is_api(request.uri().path()) || is_options && !is_preflight {
         return next.run(request).await;

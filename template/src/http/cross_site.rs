@@ -30,7 +30,8 @@ pub(super) async fn refuse(
 ) -> Response {
     let own = senders.own.as_deref();
     let is_friend = |friends: Cors| friends.allows(&request);
-    if may_pass(request.method(), request.headers(), own) || senders.friends.is_some_and(is_friend) {
+    if may_pass(request.method(), request.headers(), own) || senders.friends.is_some_and(is_friend)
+    {
         return next.run(request).await;
     }
     Problem::new(Kind::CrossSite)

@@ -228,7 +228,12 @@ mod tests {
         let (csrf, _) = csrf("secret");
         let cookie = |is_https| csrf.issue(&request("", is_https, None)).cookie.unwrap();
         let secure = cookie(true);
-        assert!(secure.to_str().unwrap().ends_with("; Path=/; HttpOnly; SameSite=Lax; Secure"));
+        assert!(
+            secure
+                .to_str()
+                .unwrap()
+                .ends_with("; Path=/; HttpOnly; SameSite=Lax; Secure")
+        );
         assert!(!cookie(false).to_str().unwrap().contains("Secure"));
     }
 
@@ -238,12 +243,24 @@ mod tests {
         let (cookie, form) = opened(&csrf, false, None);
         let (other_cookie, other_form) = opened(&csrf, false, None);
         let ours = request(&cookie, false, None);
-        for forged in ["", "title=x", "csrf_token=", "csrf_token=AAAA", "csrf_token=%FF"] {
+        for forged in [
+            "",
+            "title=x",
+            "csrf_token=",
+            "csrf_token=AAAA",
+            "csrf_token=%FF",
+        ] {
             assert!(!passes(&csrf, &ours, forged), "{forged}");
         }
-        assert!(!passes(&csrf, &ours, &other_form), "the attacker's own token");
+        assert!(
+            !passes(&csrf, &ours, &other_form),
+            "the attacker's own token"
+        );
         assert!(!passes(&csrf, &request(&other_cookie, false, None), &form));
-        assert!(!passes(&csrf, &request("", false, None), &form), "no cookie");
+        assert!(
+            !passes(&csrf, &request("", false, None), &form),
+            "no cookie"
+        );
         assert!(!passes(&csrf, &request("csrf=x", false, None), &form));
         let (stranger, _) = super::tests::csrf("another secret");
         assert!(!passes(&stranger, &ours, &form));
@@ -260,7 +277,10 @@ mod tests {
             let mut changed = token.clone();
             changed[place] ^= 1;
             let changed = URL_SAFE_NO_PAD.encode(&changed);
-            assert!(!passes(&csrf, &request, &format!("{field}={changed}")), "{place}");
+            assert!(
+                !passes(&csrf, &request, &format!("{field}={changed}")),
+                "{place}"
+            );
         }
         let short = URL_SAFE_NO_PAD.encode(&token[..token.len() - 1]);
         assert!(!passes(&csrf, &request, &format!("{field}={short}")));
@@ -284,7 +304,10 @@ mod tests {
         assert!(passes(&csrf, &request, &form));
         let later = csrf.issue(&request).value;
         assert!(!form.ends_with(&later));
-        assert!(passes(&csrf, &request, &format!("{FIELD}={later}")), "both are good");
+        assert!(
+            passes(&csrf, &request, &format!("{FIELD}={later}")),
+            "both are good"
+        );
         clock.advance(Duration::from_secs(1));
         assert!(!passes(&csrf, &request, &form));
     }

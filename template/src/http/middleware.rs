@@ -15,10 +15,10 @@ use tower_http::timeout::{RequestBodyDeadlineLayer, TimeoutLayer};
 use tracing::Instrument;
 
 use super::accept;
-use super::cross_site::{self, Senders};
-use super::problem::{self, Kind, Presentation, Problem};
 use super::cors::{self, Cors};
+use super::cross_site::{self, Senders};
 use super::overload::{self, Place, Places};
+use super::problem::{self, Kind, Presentation, Problem};
 use super::rate_limit::{self, RateLimiter, RateLimits};
 use super::server::ServerSettings;
 use crate::settings::Settings;
@@ -80,7 +80,11 @@ fn layered(
         // First, so that it speaks for every answer.
         .layer(from_fn(name_route))
         // Around errors too: a script of another site may read those as well.
-        .option_layer(guards.cors.map(|cors| from_fn_with_state(cors, cors::share)))
+        .option_layer(
+            guards
+                .cors
+                .map(|cors| from_fn_with_state(cors, cors::share)),
+        )
         // Around every source of errors below.
         .layer(from_fn_with_state(presentation, problem::respond))
         // A panic ends its own request only.

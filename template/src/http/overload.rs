@@ -15,7 +15,7 @@ use super::server::ServerSettings;
 /// The places in which requests are answered, and those in which they wait for one. A cheap handle.
 #[derive(Clone)]
 pub(super) struct Places {
-    places: Arc<Semaphore>,
+    free: Arc<Semaphore>,
     queue: Arc<Semaphore>,
     patience: Duration,
 }
@@ -31,7 +31,7 @@ impl Places {
     pub fn of(settings: &ServerSettings) -> Option<Self> {
         let places = settings.concurrency as usize;
         (places > 0).then(|| Self {
-            places: Arc::new(Semaphore::new(places)),
+            free: Arc::new(Semaphore::new(places)),
             queue: Arc::new(Semaphore::new(settings.queue_depth as usize)),
             patience: settings.queue_timeout,
         })
@@ -39,7 +39,7 @@ impl Places {
 
     /// A place, or the reason why there is none. Whoever stops asking leaves the queue.
     async fn enter(&self) -> Result<Place, &'static str> {
-        let permit = match Arc::clone(&self.places).try_acquire_owned() {
+        let permit = match Arc::clone(&self.free).try_acquire_owned() {
             Ok(permit) => permit,
             Err(_) => self.wait().await?,
         };
@@ -50,7 +50,7 @@ impl Places {
 
     async fn wait(&self) -> Result<OwnedSemaphorePermit, &'static str> {
         let _turn = self.queue.try_acquire().map_err(|_| "queue_full")?;
-        let place = Arc::clone(&self.places).acquire_owned();
+        let place = Arc::clone(&self.free).acquire_owned();
         match tokio::time::timeout(self.patience, place).await {
             Ok(Ok(permit)) => Ok(permit),
             _ => Err("queue_timeout"),

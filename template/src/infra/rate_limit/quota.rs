@@ -16,8 +16,12 @@ pub struct Quota {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Taken {
     /// The quota is full again after that time.
-    Granted { full_in: u64 },
-    Refused { full_in: u64 },
+    Granted {
+        full_in: u64,
+    },
+    Refused {
+        full_in: u64,
+    },
 }
 
 impl Quota {

@@ -69,7 +69,7 @@ mod tests {
         const NOW: u64 = 1_767_323_045_000_000_000;
         let table = Table::new();
         let quota = Quota::new(5, Duration::from_mins(15));
-        let mut take = |key: &[u8]| table.take(key, quota, NOW);
+        let take = |key: &[u8]| table.take(key, quota, NOW);
         for _ in 0..5 {
             assert!(matches!(take(b"the one"), Taken::Granted { .. }));
         }

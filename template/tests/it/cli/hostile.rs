@@ -45,10 +45,30 @@ const METHODS: [&str; 10] = [
     "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "B\u{fc}G",
 ];
 
+/// First lines that are hardly HTTP.
+const STARTS: [&str; 11] = [
+    "GET / HTTP/0.9",
+    "GET / HTTP/1.0",
+    "GET / HTTP/2.0",
+    "GET / HTTP/9.9",
+    "GET /",
+    "GET  /  HTTP/1.1",
+    "get / http/1.1",
+    "\r\n\r\nGET / HTTP/1.1",
+    "PRI * HTTP/2.0\r\n\r\nSM\r\n",
+    "\u{16}\u{3}\u{1}\u{2}\0\u{1}\0",
+    "",
+];
+
 /// Header lines that lie about the length, the client, the method or the line itself.
 fn headers() -> Vec<Vec<u8>> {
     let long = |length| "x".repeat(length);
-    let cookies = (0..2000).map(|n| format!("c{n}={n}; ")).collect::<String>();
+    let many = |most: usize| {
+        let lines = (0..most).map(|n| format!("x-{n}: y"));
+        lines.collect::<Vec<_>>().join("\r\n")
+    };
+    let cookies: Vec<_> = (0..2000).map(|n| format!("c{n}={n}")).collect();
+    let cookies = cookies.join("; ");
     let lines = [
         String::new(),
         "content-length: 5\r\ncontent-length: 6".into(),
@@ -78,8 +98,8 @@ fn headers() -> Vec<Vec<u8>> {
         format!("cookie: {}", "=;".repeat(3000)),
         format!("x-long: {}", long(60_000)),
         format!("x-too-long: {}", long(200_000)),
-        (0..90).map(|n| format!("x-{n}: y\r\n")).collect::<String>() + "x-end: y",
-        (0..500).map(|n| format!("x-{n}: y\r\n")).collect::<String>() + "x-end: y",
+        many(90),
+        many(500),
         "accept: */*;q=abc, text/html;q=9, ;;;,,,q=".into(),
         "accept-encoding: gzip;q=x, *;q=, br;q=2".into(),
         "range: bytes=0-1,2-3,4-,-9,9999999999999999999999-".into(),
@@ -105,85 +125,107 @@ fn bodies() -> Vec<(&'static str, Vec<u8>)> {
         (json, "[".repeat(50_000).into_bytes()),
         (json, "{\"title\":".repeat(50_000).into_bytes()),
         (json, b"{\"title\":\"\xff\xfe\"}".to_vec()),
-        (json, b"{\"title\":\"\\ud800\",\"status\":\"published\"}".to_vec()),
-        (json, b"{\"title\":\"a\\u0000b\",\"body\":\"\\u0000\"}".to_vec()),
+        (
+            json,
+            b"{\"title\":\"\\ud800\",\"status\":\"published\"}".to_vec(),
+        ),
+        (
+            json,
+            b"{\"title\":\"a\\u0000b\",\"body\":\"\\u0000\"}".to_vec(),
+        ),
         (json, b"{\"title\":1e999999}".to_vec()),
         (json, b"{\"title\":\"a\",\"title\":\"b\"}".to_vec()),
         (json, b"null".to_vec()),
         (json, b"{\"__proto__\":{\"a\":1}}".to_vec()),
-        ("content-type: application/json\r\ncontent-encoding: gzip", bomb),
-        ("content-type: application/xml", b"<!DOCTYPE x [<!ENTITY a SYSTEM 'file:///etc/passwd'>]>".to_vec()),
+        (
+            "content-type: application/json\r\ncontent-encoding: gzip",
+            bomb,
+        ),
+        (
+            "content-type: application/xml",
+            b"<!DOCTYPE x [<!ENTITY a SYSTEM 'file:///etc/passwd'>]>".to_vec(),
+        ),
         ("content-type: \u{1}", b"x".to_vec()),
         (form, b"title=%zz&%00=%ff&csrf_token=%00".to_vec()),
         (form, b"csrf_token=AAAA&title=x&".repeat(500)),
         (form, [b"title=", "a".repeat(100_000).as_bytes()].concat()),
-        ("content-type: multipart/form-data; boundary=", b"--\r\n\r\n".to_vec()),
+        (
+            "content-type: multipart/form-data; boundary=",
+            b"--\r\n\r\n".to_vec(),
+        ),
         ("transfer-encoding: chunked", b"5\r\nabc".to_vec()),
-        ("transfer-encoding: chunked", b"fffffffffffffffff\r\n".to_vec()),
+        (
+            "transfer-encoding: chunked",
+            b"fffffffffffffffff\r\n".to_vec(),
+        ),
         ("transfer-encoding: chunked", b"-1\r\n\r\n".to_vec()),
-        ("transfer-encoding: chunked", b"1;a=\"\n\r\nx\r\n0\r\n\r\n".to_vec()),
+        (
+            "transfer-encoding: chunked",
+            b"1;a=\"\n\r\nx\r\n0\r\n\r\n".to_vec(),
+        ),
     ]
 }
 
-/// Every request as it goes over the wire.
-fn corpus() -> Vec<Vec<u8>> {
+/// A request as it goes over the wire.
+fn request(start: &str, headers: &[u8], body: &[u8]) -> Vec<u8> {
+    let start = format!("{start}\r\nhost: localhost\r\nconnection: close\r\n");
+    let line = if headers.is_empty() { "" } else { "\r\n" };
+    let end = [line.as_bytes(), b"\r\n", body].concat();
+    [start.as_bytes(), headers, &end].concat()
+}
+
+/// Every path with every method, and every header with the usual ones.
+fn lines() -> Vec<Vec<u8>> {
     let mut requests = Vec::new();
-    let mut add = |start: &str, headers: &[u8], body: &[u8]| {
-        let start = format!("{start}\r\nhost: localhost\r\nconnection: close\r\n");
-        let line = if headers.is_empty() { &b""[..] } else { b"\r\n" };
-        requests.push([start.as_bytes(), headers, line, b"\r\n", body].concat());
-    };
-    let headers = headers();
     for path in PATHS {
         for method in METHODS {
-            add(&format!("{method} {path} HTTP/1.1"), b"", b"");
+            requests.push(request(&format!("{method} {path} HTTP/1.1"), b"", b""));
         }
     }
-    for header in &headers {
+    for header in headers() {
         for path in ["/", "/api/v1/articles", "/articles/new", "/nowhere"] {
             for method in ["GET", "HEAD", "POST", "DELETE", "OPTIONS"] {
-                add(&format!("{method} {path} HTTP/1.1"), header, b"12345");
+                let start = format!("{method} {path} HTTP/1.1");
+                requests.push(request(&start, &header, b"12345"));
             }
         }
-    }
-    for (header, body) in bodies() {
-        for (method, path) in [
-            ("POST", "/api/v1/articles"),
-            ("PUT", "/api/v1/articles/00000000-0000-0000-0000-000000000000"),
-            ("POST", "/articles/new"),
-            ("POST", "/articles/x/delete"),
-            ("PATCH", "/"),
-        ] {
-            let short = format!("{header}\r\ncontent-length: {}", body.len());
-            let long = format!("{header}\r\ncontent-length: {}", body.len() + 100);
-            for header in [header, &short, &long] {
-                add(&format!("{method} {path} HTTP/1.1"), header.as_bytes(), &body);
-            }
-        }
-    }
-    for start in [
-        "GET / HTTP/0.9",
-        "GET / HTTP/1.0",
-        "GET / HTTP/2.0",
-        "GET / HTTP/9.9",
-        "GET /",
-        "GET  /  HTTP/1.1",
-        "get / http/1.1",
-        "\r\n\r\nGET / HTTP/1.1",
-        "PRI * HTTP/2.0\r\n\r\nSM\r\n",
-        "\u{16}\u{3}\u{1}\u{2}\0\u{1}\0",
-        "",
-    ] {
-        for header in &headers {
-            add(start, header, b"");
+        for start in STARTS {
+            requests.push(request(start, &header, b""));
         }
     }
     for length in [1_000, 10_000, 60_000, 70_000, 500_000] {
         for path in ["/", "/articles/", "/?", "/api/v1/articles?tag="] {
             let path = path.to_owned() + &"a".repeat(length);
-            add(&format!("GET {path} HTTP/1.1"), b"", b"");
+            requests.push(request(&format!("GET {path} HTTP/1.1"), b"", b""));
         }
     }
+    requests
+}
+
+/// Every body with a right length, a wrong one and none.
+fn loads() -> Vec<Vec<u8>> {
+    let mut requests = Vec::new();
+    for (header, body) in bodies() {
+        for route in [
+            "POST /api/v1/articles",
+            "PUT /api/v1/articles/00000000-0000-0000-0000-000000000000",
+            "POST /articles/new",
+            "POST /articles/x/delete",
+            "PATCH /",
+        ] {
+            let short = format!("{header}\r\ncontent-length: {}", body.len());
+            let long = format!("{header}\r\ncontent-length: {}", body.len() + 100);
+            for header in [header, &short, &long] {
+                let start = format!("{route} HTTP/1.1");
+                requests.push(request(&start, header.as_bytes(), &body));
+            }
+        }
+    }
+    requests
+}
+
+fn corpus() -> Vec<Vec<u8>> {
+    let mut requests = [lines(), loads()].concat();
     let mut random = fastrand::Rng::with_seed(7);
     for _ in 0..300 {
         let mut noise = requests[random.usize(..requests.len())].clone();
@@ -204,8 +246,16 @@ fn attack(address: SocketAddr, request: &[u8]) -> Vec<u16> {
     let _ = stream.shutdown(Shutdown::Write);
     let mut answer = Vec::new();
     match stream.read_to_end(&mut answer) {
-        Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {
-            panic!("no end of the answer to {:?}", String::from_utf8_lossy(request));
+        Err(error)
+            if matches!(
+                error.kind(),
+                std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
+            ) =>
+        {
+            panic!(
+                "no end of the answer to {:?}",
+                String::from_utf8_lossy(request)
+            );
         }
         _ => {}
     }
@@ -251,7 +301,10 @@ fn whatever_is_sent_nobody_is_hurt() {
     thread::scope(|scope| {
         let user = scope.spawn(|| use_it(address, &stop));
         let attackers: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(attacker)).collect();
-        let ended: Vec<_> = attackers.into_iter().map(thread::ScopedJoinHandle::join).collect();
+        let ended: Vec<_> = attackers
+            .into_iter()
+            .map(thread::ScopedJoinHandle::join)
+            .collect();
         stop.store(true, Ordering::Relaxed);
         assert!(user.join().expect("a user without errors") > 0);
         for end in ended {
@@ -259,7 +312,13 @@ fn whatever_is_sent_nobody_is_hurt() {
         }
     });
     let titles = service.titles();
-    assert!(titles.iter().all(|title| title.starts_with("Calm ")), "{titles:?}");
+    assert!(
+        titles.iter().all(|title| title.starts_with("Calm ")),
+        "{titles:?}"
+    );
     let log = service.stop();
-    assert!(!log.iter().any(|line| line.contains("panicked")), "{log:#?}");
+    assert!(
+        !log.iter().any(|line| line.contains("panicked")),
+        "{log:#?}"
+    );
 }

@@ -8,7 +8,14 @@ use crate::support::{ARTICLES, JSON, TestApp, published};
 #[tokio::test]
 async fn a_compressed_body_is_refused_unread() {
     let app = TestApp::start().await;
-    for coding in ["gzip", "br", "deflate", "zstd", "identity, gzip", "unheard-of"] {
+    for coding in [
+        "gzip",
+        "br",
+        "deflate",
+        "zstd",
+        "identity, gzip",
+        "unheard-of",
+    ] {
         let headers = [JSON, ("content-encoding", coding)];
         let body = published("Title").to_string();
         let answer = app.call("POST", ARTICLES, &headers, body).await;
@@ -27,10 +34,18 @@ async fn json_of_any_depth_is_refused_in_order() {
     for depth in [127, 128, 129, 100_000] {
         let body = format!("{{\"title\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
         let answer = app.call("POST", ARTICLES, &[JSON], body).await;
-        assert!(matches!(answer.status, 400 | 422), "{depth}: {}", answer.text());
+        assert!(
+            matches!(answer.status, 400 | 422),
+            "{depth}: {}",
+            answer.text()
+        );
         let unclosed = "{\"title\":".repeat(depth);
         let answer = app.call("POST", ARTICLES, &[JSON], unclosed).await;
-        assert!(matches!(answer.status, 400 | 422), "{depth}: {}", answer.text());
+        assert!(
+            matches!(answer.status, 400 | 422),
+            "{depth}: {}",
+            answer.text()
+        );
     }
 }
 
@@ -61,7 +76,14 @@ async fn the_methods_of_a_route_are_in_order_and_an_answer_to_head_has_no_body()
 async fn documents_for_programs_may_load_nothing() {
     let app = TestApp::start().await;
     for path in [ARTICLES, "/nowhere", "/health", "/api/openapi.json"] {
-        let policy = app.get(path).await.header("content-security-policy").to_owned();
-        assert_eq!(policy, "default-src 'none'; frame-ancestors 'none'", "{path}");
+        let policy = app
+            .get(path)
+            .await
+            .header("content-security-policy")
+            .to_owned();
+        assert_eq!(
+            policy, "default-src 'none'; frame-ancestors 'none'",
+            "{path}"
+        );
     }
 }

@@ -32,7 +32,9 @@ async fn preflight(edge: &Edge, path: &str, origin: &str) -> Answer {
 #[tokio::test]
 async fn no_other_site_may_do_anything_by_default() {
     let edge = edge(&[]);
-    let answer = edge.ask("GET", "/api/v1/things", &[("origin", FRIEND)]).await;
+    let answer = edge
+        .ask("GET", "/api/v1/things", &[("origin", FRIEND)])
+        .await;
     assert_eq!(answer.header("access-control-allow-origin"), "");
     let answer = preflight(&edge, "/api/v1/things", FRIEND).await;
     assert_eq!(answer.header("access-control-allow-methods"), "");
@@ -63,8 +65,16 @@ async fn a_preflight_is_answered_and_may_be_remembered() {
     let answer = preflight(&edge, "/api/v1/things", FRIEND).await;
     assert_eq!(answer.status, 204);
     assert_eq!(answer.header("access-control-allow-origin"), FRIEND);
-    assert!(answer.header("access-control-allow-methods").contains("PUT"));
-    assert!(answer.header("access-control-allow-headers").contains("if-match"));
+    assert!(
+        answer
+            .header("access-control-allow-methods")
+            .contains("PUT")
+    );
+    assert!(
+        answer
+            .header("access-control-allow-headers")
+            .contains("if-match")
+    );
     assert_eq!(answer.header("access-control-max-age"), "3600");
     let answer = preflight(&edge, "/api/v1/things", "https://evil.example").await;
     assert_eq!(answer.header("access-control-allow-origin"), "");
@@ -89,7 +99,9 @@ async fn a_listed_site_may_change_things_where_it_may_ask() {
     let from = |origin| [("origin", origin), ("sec-fetch-site", "cross-site")];
     let answer = edge.ask("POST", "/api/v1/things", &from(FRIEND)).await;
     assert_eq!(answer.status, 200);
-    let answer = edge.ask("POST", "/api/v1/things", &from("https://evil.example")).await;
+    let answer = edge
+        .ask("POST", "/api/v1/things", &from("https://evil.example"))
+        .await;
     assert_eq!(answer.status, 403);
     let answer = edge.ask("POST", "/", &from(FRIEND)).await;
     assert_eq!(answer.status, 403);
@@ -110,6 +122,8 @@ async fn everybody_may_only_without_a_visitors_cookies() {
 #[tokio::test]
 async fn credentials_are_for_listed_sites() {
     let edge = edge(&[LISTED, ("APP__CORS__ALLOW_CREDENTIALS", "true")]);
-    let answer = edge.ask("GET", "/api/v1/things", &[("origin", FRIEND)]).await;
+    let answer = edge
+        .ask("GET", "/api/v1/things", &[("origin", FRIEND)])
+        .await;
     assert_eq!(answer.header("access-control-allow-credentials"), "true");
 }

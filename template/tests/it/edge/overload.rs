@@ -20,7 +20,7 @@ struct Busy {
 
 impl Busy {
     fn with(overrides: &[(&str, &str)]) -> Self {
-        let (begin, begun) = mpsc::unbounded_channel();
+        let (begin, started) = mpsc::unbounded_channel();
         let gate = Arc::new(Semaphore::new(0));
         let open = Arc::clone(&gate);
         let handler = move || {
@@ -37,7 +37,7 @@ impl Busy {
         let own = [("APP__SERVER__CONCURRENCY", "2")];
         Self {
             edge: Edge::around(routes, &[&own[..], overrides].concat()),
-            begun,
+            begun: started,
             gate,
         }
     }
@@ -78,7 +78,11 @@ async fn requests_up_to_the_limit_are_answered_and_one_more_is_not() {
     busy.gate.add_permits(3);
     assert_eq!(first.await.expect("an answer").status, 200);
     assert_eq!(second.await.expect("an answer").status, 200);
-    assert_eq!(busy.edge.get("/work").await.status, 200, "there is room again");
+    assert_eq!(
+        busy.edge.get("/work").await.status,
+        200,
+        "there is room again"
+    );
     let metrics = Exporter::install().expect("metrics").render();
     assert!(metrics.contains("http_requests_shed_total{reason=\"queue_full\"}"));
 }
@@ -92,7 +96,11 @@ async fn a_request_in_the_queue_gets_the_next_place() {
     let waiting = busy.ask("GET");
     // It runs up to where it waits: on the one thread of this test, before the next line.
     tokio::task::yield_now().await;
-    assert_eq!(busy.edge.get("/work").await.status, 503, "the queue is full");
+    assert_eq!(
+        busy.edge.get("/work").await.status,
+        503,
+        "the queue is full"
+    );
     busy.gate.add_permits(3);
     busy.begins().await;
     assert_eq!(waiting.await.expect("an answer").status, 200);
@@ -158,7 +166,10 @@ async fn no_limit_is_one_too() {
 
 #[tokio::test]
 async fn what_stops_the_handler_frees_the_place() {
-    let routes = Router::new().route("/panics", get(async || -> &'static str { panic!("broken") }));
+    let routes = Router::new().route(
+        "/panics",
+        get(async || -> &'static str { panic!("broken") }),
+    );
     let overrides = [("APP__SERVER__CONCURRENCY", "1"), NO_QUEUE[0]];
     let edge = Edge::around(routes, &overrides);
     for _ in 0..3 {

@@ -52,7 +52,10 @@ async fn health_is_not_limited_and_pages_are_not_told() {
     for _ in 0..10 {
         assert_eq!(edge.get("/health/live").await.status, 200);
     }
-    assert_eq!(edge.get("/api/thing").await.header("x-ratelimit-remaining"), "1");
+    assert_eq!(
+        edge.get("/api/thing").await.header("x-ratelimit-remaining"),
+        "1"
+    );
 }
 
 #[tokio::test]
@@ -73,7 +76,10 @@ async fn a_forged_header_does_not_make_another_client() {
     let mut statuses = Vec::new();
     for n in 0..4 {
         let forged = format!("198.51.100.{n}");
-        let headers = [("x-forwarded-for", forged.as_str()), ("forwarded", "for=9.9.9.9")];
+        let headers = [
+            ("x-forwarded-for", forged.as_str()),
+            ("forwarded", "for=9.9.9.9"),
+        ];
         statuses.push(app.get_with(ARTICLES, &headers).await.status);
     }
     assert_eq!(statuses, [200, 200, 200, 429]);

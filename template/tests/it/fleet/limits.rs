@@ -17,7 +17,9 @@ fn node(url: &str, name: &'static str) -> RateLimiter {
     let timeout = ("APP__REDIS__TIMEOUT", "300ms");
     let Settings { redis, .. } = settings_alone(&[("REDIS_URL", url), timeout]);
     let limits = RateLimits::shared(&redis, &Secret::new(url), fixed_clock());
-    limits.expect("a url").limiter(name, Quota::new(10, TEN_A_DAY))
+    limits
+        .expect("a url")
+        .limiter(name, Quota::new(10, TEN_A_DAY))
 }
 
 #[tokio::test]

@@ -398,7 +398,12 @@ async fn a_form_of_another_site_is_refused() {
     assert_eq!(app.get(ARTICLES).await.json()["items"], json!([]));
     let own = format!("http://{}", app.address());
     let answer = app
-        .call("POST", "/articles/new", &[FORM, cookie, ("origin", &own)], form)
+        .call(
+            "POST",
+            "/articles/new",
+            &[FORM, cookie, ("origin", &own)],
+            form,
+        )
         .await;
     assert_eq!(answer.status, 303);
 }

@@ -47,7 +47,10 @@ async fn behind_https_cookies_are_for_https_only() {
     let headers = [("x-forwarded-proto", "https")];
     let form = app.get_with("/articles/new", &headers).await;
     let cookie = form.header("set-cookie");
-    assert!(cookie.starts_with("__Host-csrf=") && cookie.ends_with("; Secure"), "{cookie}");
+    assert!(
+        cookie.starts_with("__Host-csrf=") && cookie.ends_with("; Secure"),
+        "{cookie}"
+    );
     let promise = "max-age=31536000";
     assert_eq!(form.header("strict-transport-security"), promise);
     for _ in 0..2 {

@@ -7,7 +7,10 @@ fn networks_of_proxies_are_read_from_any_layer() {
     let text = "server.trusted_proxies = [\"10.0.0.0/8\", \"fd00::/8\"]\nserver.forwarded_header = \"forwarded\"\n";
     assert_eq!(load(text, &[]).settings.server.trusted_proxies.len(), 2);
     let variable = ("APP__SERVER__TRUSTED_PROXIES", "[\"10.0.0.0/8\"]");
-    assert_eq!(load("", &[variable]).settings.server.trusted_proxies.len(), 1);
+    assert_eq!(
+        load("", &[variable]).settings.server.trusted_proxies.len(),
+        1
+    );
     for (line, expected) in [
         (
             "server.trusted_proxies = \"10.0.0.0/8\"",
