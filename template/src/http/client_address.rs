@@ -74,7 +74,7 @@ impl TrustedProxies {
     pub fn client(&self, connection: &Client, headers: &HeaderMap) -> ClientAddress {
         let peer = ClientAddress {
             ip: connection.address.ip().to_canonical(),
-            is_https: connection.is_encrypted,
+            is_https: connection.is_tls,
         };
         if !self.trust(peer.ip) {
             return peer;
@@ -196,7 +196,7 @@ mod tests {
         let connection = Client {
             address: SocketAddr::new(peer.parse().unwrap(), 4711),
             ip: peer.to_owned(),
-            is_encrypted: false,
+            is_tls: false,
         };
         proxies.client(&connection, &headers)
     }

@@ -174,7 +174,8 @@ pub struct Client {
     pub address: SocketAddr,
     /// Written for the log, once.
     pub ip: String,
-    pub is_encrypted: bool,
+    /// Whether nobody in between could read or change what was sent.
+    pub is_tls: bool,
 }
 
 /// What answers the requests of a listener.
@@ -314,7 +315,7 @@ fn serve_connection<S: Answer>(
         address: client,
         // A listener for both versions says `::ffff:` before an IPv4 address.
         ip: client.ip().to_canonical().to_string(),
-        is_encrypted: false,
+        is_tls: false,
     });
     let service = service_fn(move |request| {
         let answer = service.answer(&caller, request);

@@ -67,7 +67,7 @@ async fn the_methods_of_a_route_are_in_order_and_an_answer_to_head_has_no_body()
     let answer = app.call("PATCH", ARTICLES, &[], Body::empty()).await;
     assert_eq!(answer.status, 405);
     assert_eq!(answer.header("allow"), "GET, HEAD, POST");
-    let answer = app.call("HEAD", "/nowhere", &[], Body::empty()).await;
+    let answer = app.call("HEAD", "/api/nowhere", &[], Body::empty()).await;
     assert_eq!(answer.status, 404);
     assert!(answer.body.is_empty());
 }
@@ -75,7 +75,7 @@ async fn the_methods_of_a_route_are_in_order_and_an_answer_to_head_has_no_body()
 #[tokio::test]
 async fn documents_for_programs_may_load_nothing() {
     let app = TestApp::start().await;
-    for path in [ARTICLES, "/nowhere", "/health", "/api/openapi.json"] {
+    for path in [ARTICLES, "/api/nowhere", "/health", "/api/openapi.json"] {
         let policy = app
             .get(path)
             .await

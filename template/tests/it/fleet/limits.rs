@@ -56,3 +56,20 @@ async fn without_redis_each_node_goes_by_its_own_count() {
     let metrics = exporter.render();
     assert!(metrics.contains("rate_limit_errors_total{scope=\"alone\"}"));
 }
+
+#[tokio::test]
+async fn a_redis_that_hangs_is_waited_for_once() {
+    let exporter = Exporter::install().expect("metrics");
+    let server = RedisServer::start().await;
+    let limiter = node(&server.url(), "frozen");
+    assert!(limiter.check("ada").await.is_ok());
+    server.freeze();
+    for _ in 0..5 {
+        assert!(limiter.check("ada").await.is_ok());
+    }
+    server.thaw();
+    // Its clock stands still, so the pause that follows does not end.
+    let metrics = exporter.render();
+    let once = "rate_limit_errors_total{scope=\"frozen\"} 1";
+    assert!(metrics.lines().any(|line| line == once), "{metrics}");
+}
