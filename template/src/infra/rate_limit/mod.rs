@@ -20,7 +20,8 @@ use crate::domain::clock::Clock;
 /// Makes the limiters of a service.
 #[derive(Clone)]
 pub struct RateLimits {
-    clock: Clock,                   //~{% if features contains "redis" %}
+    clock: Clock, //~{% if features contains "redis" %}
+    /// The count of all instances.
     shared: Option<shared::Shared>, //~{% endif %}
 }
 
@@ -29,7 +30,9 @@ impl RateLimits {
     #[must_use]
     pub fn local(clock: Clock) -> Self {
         Self {
-            clock,        //~{% if features contains "redis" %}
+            // By which quotas fill up again.
+            clock, //~{% if features contains "redis" %}
+            // Each instance for itself.
             shared: None, //~{% endif %}
         }
     } //~{% if features contains "redis" %}
@@ -56,7 +59,8 @@ impl RateLimits {
             name,
             quota,
             clock: self.clock.clone(),
-            table: Table::new(),         //~{% if features contains "redis" %}
+            table: Table::new(), //~{% if features contains "redis" %}
+            // Asked after the table.
             shared: self.shared.clone(), //~{% endif %}
         }))
     }
@@ -70,7 +74,8 @@ struct Inner {
     name: &'static str,
     quota: Quota,
     clock: Clock,
-    table: Table,                   //~{% if features contains "redis" %}
+    table: Table, //~{% if features contains "redis" %}
+    /// The count of all instances.
     shared: Option<shared::Shared>, //~{% endif %}
 }
 
