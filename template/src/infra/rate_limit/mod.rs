@@ -134,16 +134,23 @@ impl RateLimiter {
     ///
     /// # Errors
     /// If it is used up. What is refused costs nothing.
-    pub async fn check(&self, key: impl Into<Key<'_>>) -> Result<Standing, Exceeded> {
+    pub fn check<'a>(
+        &'a self,
+        key: impl Into<Key<'a>>,
+    ) -> impl Future<Output = Result<Standing, Exceeded>> + Send {
         let key = key.into();
-        let taken = self.take(key).await;
-        if taken.is_err() {
-            counter!("rate_limited_total", "scope" => self.0.name).increment(1);
+        let taken = self.take(key);
+        async move {
+            let scope = self.0.name; //~{% if features contains "redis" %}
+            let taken = self.ask_all(key, taken).await; //~{% endif %}
+            if taken.is_err() {
+                counter!("rate_limited_total", "scope" => scope).increment(1);
+            }
+            taken
         }
-        taken
     }
 
-    async fn take(&self, key: Key<'_>) -> Result<Standing, Exceeded> {
+    fn take(&self, key: Key<'_>) -> Result<Standing, Exceeded> {
         let Inner {
             quota,
             clock,
@@ -151,16 +158,24 @@ impl RateLimiter {
             ..
         } = &*self.0;
         let now = clock.now_micros().max(0).unsigned_abs() * 1000;
-        // First here, even where the count is shared: whoever is too quick for one instance is not worth asking about.
-        let taken = key.with_bytes(|key| table.take(key, *quota, now));
-        let standing = quota.judge(taken)?; //~{% if features contains "redis" %}
-        if let Some(shared) = &self.0.shared
-            && let Some(taken) = shared.take(self.0.name, key, *quota).await
-        {
-            return quota.judge(taken);
-        } //~{% endif %}
-        Ok(standing)
-    }
+        quota.judge(key.with_bytes(|key| table.take(key, *quota, now)))
+    } //~{% if features contains "redis" %}
+
+    /// What all instances say together, if this one agrees: whoever is too quick for one is not worth asking about.
+    async fn ask_all(
+        &self,
+        key: Key<'_>,
+        here: Result<Standing, Exceeded>,
+    ) -> Result<Standing, Exceeded> {
+        let Inner { quota, shared, .. } = &*self.0;
+        let (Ok(_), Some(shared)) = (here, shared) else {
+            return here;
+        };
+        match shared.take(self.0.name, key, *quota).await {
+            Some(taken) => quota.judge(taken),
+            None => here,
+        }
+    } //~{% endif %}
 }
 
 #[cfg(test)]
