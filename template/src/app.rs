@@ -144,25 +144,22 @@ impl App {
         let (api, document) = OpenApiRouter::with_openapi(base_document())
             .nest("/api/v1", api)
             .split_for_parts();
-        let viewer = SwaggerUi::new("/api/docs")
-            // By default it sends the address of the document to a validator on the internet.
-            .config(Config::default().validator_url("none"))
-            .url("/api/openapi.json", document.clone());
         let (pages, mut routes) = pages.into_parts();
         routes.extend(documented_routes(&document));
         routes.sort();
-        let public = http::around(
-            pages.merge(api).merge(viewer),
-            &platform.settings.server,
+        let public = http::around_public(
+            pages.merge(http::around_api(api)).merge(viewer(&document)),
+            &platform.settings,
             presentation,
             platform.tasks.clone(),
+            &platform.rate_limits,
         );
         let front = Front::new(
             platform.pages.clone(),
             public.clone(),
             platform.clock.clone(),
         );
-        let front = front.with_settings(&platform.settings.server); //~{% if frontend == "pages" %}
+        let front = front.with_settings(&platform.settings.server, &platform.settings.security); //~{% if frontend == "pages" %}
         let front = front.with_assets(platform.assets.clone()); //~{% endif %}
         let (operator, _) = operator.into_parts();
         tasks.extend(warm_up(&platform, warm, public, phase.is_starting));
@@ -265,6 +262,14 @@ impl App {
             tracing::error!(%error, "the operator listener failed");
         }
     }
+}
+
+/// The page that shows the document.
+fn viewer(document: &OpenApi) -> SwaggerUi {
+    SwaggerUi::new("/api/docs")
+        // By default it sends the address of the document to a validator on the internet.
+        .config(Config::default().validator_url("none"))
+        .url("/api/openapi.json", document.clone())
 }
 
 /// The document before any component has added to it.

@@ -18,6 +18,9 @@ use validator::{Validate, ValidationError};
 use self::layers::{Layers, each_leaf};
 pub use self::secret::Secret; //~{% if frontend == "pages" %}
 use crate::http::assets::AssetSettings; //~{% endif %}
+use crate::http::cors::CorsSettings;
+use crate::http::rate_limit::RateLimitSettings;
+use crate::http::security::SecuritySettings;
 use crate::http::{OperatorSettings, ServerSettings};
 use crate::infra::cache::CacheSettings; //~{% if features contains "redis" %}
 use crate::infra::cache::RedisSettings; //~{% endif %}
@@ -40,6 +43,12 @@ pub struct Settings {
     #[validate(nested)]
     pub operator: OperatorSettings,
     #[validate(nested)]
+    pub rate_limit: RateLimitSettings,
+    #[validate(nested)]
+    pub cors: CorsSettings,
+    #[validate(nested)]
+    pub security: SecuritySettings,
+    #[validate(nested)]
     pub database: DatabaseSettings,
     #[validate(nested)]
     pub outbound: OutboundSettings,
@@ -54,7 +63,10 @@ pub struct Settings {
 impl Settings {
     /// The secrets that are too easy to guess for production.
     fn weak_secrets(&self) -> Vec<&'static str> {
-        let secrets = [("operator.token", &self.operator.token)];
+        let secrets = [
+            ("operator.token", &self.operator.token),
+            ("security.csrf_secret", &self.security.csrf_secret),
+        ];
         let weak = secrets
             .iter()
             .filter(|(_, secret)| secret.as_ref().is_some_and(|secret| !secret.is_strong()));

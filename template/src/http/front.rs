@@ -10,8 +10,8 @@ use std::time::Instant;
 use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::extract::{ConnectInfo, MatchedPath};
-use axum::http::header::{CONTENT_LENGTH, USER_AGENT};
-use axum::http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
+use axum::http::header::{CONTENT_LENGTH, STRICT_TRANSPORT_SECURITY, USER_AGENT};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use bytes::Bytes;
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
@@ -20,8 +20,9 @@ use tracing::Instrument;
 
 use super::client_address::{ClientAddress, TrustedProxies};
 use super::page_cache::{Asked, CacheStatus, PageCache, STATUS_HEADER};
+use super::problem;
 use super::request_id::RequestId;
-use super::security;
+use super::security::{self, SecuritySettings};
 use super::server::{Answer, Client, ServerSettings};
 use crate::domain::clock::Clock;
 use crate::telemetry::{InFlight, RequestRecord, RequestSeries};
@@ -35,6 +36,8 @@ struct Parts {
     pages: PageCache,
     routes: Router,
     proxies: TrustedProxies,
+    /// For those who come by https.
+    strict_transport: Option<HeaderValue>,
     clock: Clock, //~{% if frontend == "pages" %}
     /// Those that are in memory too.
     assets: Option<super::assets::Assets>, //~{% endif %}
@@ -75,6 +78,7 @@ impl Answer for Front {
         let found = found.or_else(|| self.asset(at, &name, &id, asked, uri)); //~{% endif %}
         let answer = if let Some(mut found) = found {
             id.name(found.headers_mut());
+            self.hold_to_https(client, found.headers_mut());
             Ok(found.map(Either::Left))
         } else {
             let arrival = Arrival {
@@ -102,17 +106,19 @@ impl Front {
             pages,
             routes,
             proxies: TrustedProxies::default(),
+            strict_transport: None,
             clock, //~{% if frontend == "pages" %}
             // Pages can do without.
             assets: None, //~{% endif %}
         }))
     }
 
-    /// Heeds what the settings say about proxies; without, none is believed.
+    /// Heeds what the settings say about proxies and encryption; without, none is believed, and nobody is held to https.
     #[must_use]
-    pub fn with_settings(self, settings: &ServerSettings) -> Self {
+    pub fn with_settings(self, server: &ServerSettings, security: &SecuritySettings) -> Self {
         let mut parts = Arc::unwrap_or_clone(self.0);
-        parts.proxies = settings.into();
+        parts.proxies = server.into();
+        parts.strict_transport = security::strict_transport(security);
         Self(Arc::new(parts))
     } //~{% if frontend == "pages" %}
 
@@ -222,6 +228,10 @@ impl Front {
             // The router says 0, but it would be the length of the page that is not sent (RFC 9110, section 8.6).
             response.headers_mut().remove(CONTENT_LENGTH);
         }
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            // Here, because the router adds the list outside of all layers.
+            problem::sort_allowed(response.headers_mut());
+        }
         security::protect(response.headers_mut(), route);
         let duration = at.elapsed();
         RequestSeries::of(method, route, status.as_u16()).record(duration);
@@ -240,7 +250,17 @@ impl Front {
         }
         .log();
         id.name(response.headers_mut());
+        self.hold_to_https(client, response.headers_mut());
         response
+    }
+
+    /// Over http the header would mean nothing (RFC 6797, section 7.2).
+    fn hold_to_https(&self, client: ClientAddress, headers: &mut HeaderMap) {
+        if client.is_https
+            && let Some(value) = &self.0.strict_transport
+        {
+            headers.insert(STRICT_TRANSPORT_SECURITY, value.clone());
+        }
     }
 }
 

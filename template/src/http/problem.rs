@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, VARY};
+use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, VARY};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -32,13 +32,15 @@ pub enum Kind {
     UnsupportedMediaType,
     RangeNotSatisfiable,
     Invalid,
+    RateLimited,
     Internal,
     Unavailable,
+    Overloaded,
     Timeout,
 }
 
 impl Kind {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 18] = [
         Self::Malformed,
         Self::Unauthenticated,
         Self::CrossSite,
@@ -52,8 +54,10 @@ impl Kind {
         Self::UnsupportedMediaType,
         Self::RangeNotSatisfiable,
         Self::Invalid,
+        Self::RateLimited,
         Self::Internal,
         Self::Unavailable,
+        Self::Overloaded,
         Self::Timeout,
     ];
 
@@ -73,8 +77,10 @@ impl Kind {
             Self::UnsupportedMediaType => "unsupported-media-type",
             Self::RangeNotSatisfiable => "range-not-satisfiable",
             Self::Invalid => "invalid",
+            Self::RateLimited => "rate-limited",
             Self::Internal => "internal",
             Self::Unavailable => "unavailable",
+            Self::Overloaded => "overloaded",
         }
     }
 
@@ -94,8 +100,9 @@ impl Kind {
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
         }
     }
@@ -115,8 +122,10 @@ impl Kind {
             Self::UnsupportedMediaType => "Unsupported media type",
             Self::RangeNotSatisfiable => "The range lies behind the end",
             Self::Invalid => "Some values are not valid",
+            Self::RateLimited => "Too many requests",
             Self::Internal => "Something went wrong",
             Self::Unavailable => "Temporarily unavailable",
+            Self::Overloaded => "Too busy at the moment",
             Self::Timeout => "The answer took too long",
         }
     }
@@ -365,6 +374,17 @@ pub(super) async fn respond(
     }
     let headers = std::mem::take(response.headers_mut());
     render(&problem, status, headers, &about, form, presentation)
+}
+
+/// Puts the methods that a route has in order: the router lists them as they were added.
+pub(super) fn sort_allowed(headers: &mut HeaderMap) {
+    if let Some(allow) = headers.get_mut(ALLOW) {
+        let mut methods: Vec<&str> = allow.to_str().unwrap_or_default().split(',').collect();
+        methods.sort_unstable();
+        if let Ok(sorted) = HeaderValue::try_from(methods.join(", ")) {
+            *allow = sorted;
+        }
+    }
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -4,4 +4,5 @@ pub mod articles;
 pub mod cache;
 pub mod db;
 pub mod outbound;
+pub mod rate_limit;
 pub mod resilience;

@@ -82,6 +82,18 @@ fn describe() {
         "http_request_duration_seconds",
         "Time from the request's headers to the response's."
     );
+    describe_counter!(
+        "http_requests_shed_total",
+        "Requests refused because the service was busy, by reason."
+    );
+    describe_counter!(
+        "rate_limited_total",
+        "Requests refused because their sender has asked too often, by scope."
+    );
+    describe_counter!(
+        "rate_limit_errors_total",
+        "Requests counted by this instance alone because the shared count did not answer, by scope."
+    );
     describe_gauge!("http_requests_in_flight", "Requests being answered now.");
     describe_histogram!(
         "page_render_duration_seconds",

@@ -6,7 +6,8 @@ mod articles_store; //~{% if frontend == "pages" %}
 mod assets; //~{% endif %}
 mod cache;
 mod cli;
-mod database; //~{% if features contains "redis" %}
+mod database;
+mod edge; //~{% if features contains "redis" %}
 mod fleet; //~{% endif %}
 mod openapi;
 mod operator;

@@ -1,6 +1,7 @@
 //! The settings as a library: layers, rules, and what is said about mistakes.
 
 mod cache;
+mod edge;
 mod secrets;
 
 use std::collections::BTreeMap;

@@ -43,9 +43,10 @@ impl Notice {
     }
 
     /// The cookie that brings it to the next page. It dies after a minute if there is none.
-    pub fn cookie(self) -> HeaderValue {
+    pub fn cookie(self, is_https: bool) -> HeaderValue {
+        let secure = if is_https { "; Secure" } else { "" };
         let cookie = format!(
-            "{COOKIE}={}; Path=/; Max-Age=60; HttpOnly; SameSite=Lax",
+            "{COOKIE}={}; Path=/; Max-Age=60; HttpOnly; SameSite=Lax{secure}",
             self.name()
         );
         HeaderValue::try_from(cookie).unwrap_or(FORGET)
@@ -99,10 +100,18 @@ mod tests {
     #[test]
     fn every_notice_comes_back_from_its_cookie() {
         for notice in Notice::ALL {
-            let cookie = notice.cookie();
+            let cookie = notice.cookie(false);
             let sent = cookie.to_str().unwrap().split(';').next().unwrap();
             assert_eq!(flash(sent), Flash::Some(notice));
         }
+    }
+
+    #[test]
+    fn over_https_the_cookie_is_for_https_only() {
+        let cookie = Notice::Deleted.cookie(true);
+        assert!(cookie.to_str().unwrap().ends_with("; Secure"));
+        let cookie = Notice::Deleted.cookie(false);
+        assert!(!cookie.to_str().unwrap().contains("Secure"));
     }
 
     #[test]

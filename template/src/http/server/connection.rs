@@ -66,9 +66,11 @@ impl Connections {
         mut phase: watch::Receiver<Phase>,
     ) {
         let address = accepted.address();
-        let ip = accepted
-            .address
-            .map_or_else(|| "unix".to_owned(), |address| address.ip().to_string());
+        // A listener for both versions says `::ffff:` before an IPv4 address.
+        let ip = accepted.address.map_or_else(
+            || "unix".to_owned(),
+            |address| address.ip().to_canonical().to_string(),
+        );
         let is_tls = accepted.certificates.is_some();
         let client = Arc::new(Client {
             address,

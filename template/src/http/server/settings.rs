@@ -50,6 +50,14 @@ pub struct ServerSettings {
     pub max_header_bytes: ByteSize,
     #[validate(range(min = 1, message = "must be at least 1"))]
     pub max_connections: u32,
+    /// How many requests are answered at the same time; 0: as many as come.
+    pub concurrency: u32,
+    /// How many may wait for that.
+    pub queue_depth: u32,
+    /// How long they may wait.
+    #[serde(with = "humantime_serde")]
+    #[validate(custom(function = limited))]
+    pub queue_timeout: Duration,
     /// The networks of the proxies that are believed when they say who sent a request.
     pub trusted_proxies: Vec<IpNet>,
     /// The header in which they say it.

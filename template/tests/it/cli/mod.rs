@@ -2,6 +2,7 @@
 
 mod commands;
 mod config;
+mod hostile;
 mod http;
 mod limits;
 mod logs;

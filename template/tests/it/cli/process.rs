@@ -69,6 +69,8 @@ impl Place {
             .env("APP__CACHE__L1_CAPACITY", "16MiB")
             // What is in the cache is what the test has asked for.
             .env("APP__CACHE__WARMUP_ENABLED", "false")
+            // Tests ask as quickly as they can.
+            .env("APP__RATE_LIMIT__ENABLED", "false")
             .envs(variables.iter().copied());
         command
     }
