@@ -15,6 +15,7 @@ use crate::handlers::system::Phase;
 use crate::http::problem::Presentation;
 use crate::http::{Front, Listeners, ServerSettings};
 use crate::platform::Platform;
+use crate::telemetry::{Failure, FailureKind};
 use crate::{handlers, http, infra, telemetry};
 
 /// How long background tasks and writes may take to end.
@@ -213,6 +214,12 @@ impl App {
             tasks.spawn(async move {
                 if let Err(error) = run.await {
                     tracing::error!(task = name, %error, "a background task ended early");
+                    telemetry::report(&Failure {
+                        kind: FailureKind::Task,
+                        cause: Some(&error.to_string()),
+                        request_id: "",
+                        route: None,
+                    });
                 }
             });
         }

@@ -15,7 +15,7 @@ use tower_http::timeout::{RequestBodyDeadlineLayer, TimeoutLayer};
 use tracing::Instrument;
 
 use super::cross_site;
-use super::problem::{self, Kind, Presentation, Problem};
+use super::problem::{self, Presentation, Problem};
 use super::server::ServerSettings;
 
 /// Wraps the public routes. The first layer is the outermost.
@@ -88,5 +88,5 @@ fn after_panic(panic: Box<dyn Any + Send>) -> Response {
         "the handler panicked: {}",
         text.as_deref().unwrap_or("no message")
     );
-    Problem::new(Kind::Internal).cause(cause).into_response()
+    Problem::of_panic(cause).into_response()
 }

@@ -7,6 +7,7 @@ mod assets; //~{% endif %}
 mod cache;
 mod cli; //~{% if features contains "redis" %}
 mod fleet; //~{% endif %}
+mod monitoring;
 mod openapi;
 mod operator;
 mod page_cache; //~{% if frontend == "pages" %}
