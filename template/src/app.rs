@@ -11,6 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::component::{Component, Health, Probe, Route, Routes, Samples, Task, Warm};
+use crate::handlers::operator::debug::TaskTable;
 use crate::handlers::system::Phase;
 use crate::http::problem::Presentation;
 use crate::http::{Front, Listeners, ServerSettings};
@@ -161,8 +162,10 @@ impl App {
             platform.clock.clone(),
         ); //~{% if frontend == "pages" %}
         let front = front.with_assets(platform.assets.clone()); //~{% endif %}
-        let (operator, _) = operator.into_parts();
         tasks.extend(warm_up(&platform, warm, public, phase.is_starting));
+        let (table, tasks) = TaskTable::watch(tasks);
+        let debug = handlers::operator::debug::routes(&routes, &platform.settings, table);
+        let (operator, _) = operator.join(debug)?.into_parts();
         Ok(Self {
             public: front,
             operator: http::around_operator(operator, &platform.settings, platform.tasks.clone()),

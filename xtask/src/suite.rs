@@ -13,6 +13,7 @@ use crate::demo;
 use crate::mutate;
 use crate::postgres::Postgres;
 use crate::process;
+use crate::prometheus;
 use crate::redis;
 use crate::repo;
 use crate::service;
@@ -27,7 +28,7 @@ const SKIPPED: &str = "AXLE_SKIPPED";
 
 type Step = (&'static str, fn(&mut Suite) -> Result<()>);
 
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 11] = [
     ("template tools: format", |suite| {
         suite.check(workspace("fmt --all --check"))
     }),
@@ -67,6 +68,12 @@ const STEPS: [Step; 10] = [
             suite.check(test)
         },
     ),
+    ("monitoring: a real Prometheus and Alertmanager", |suite| {
+        for name in ["prometheus", "promtool", "alertmanager", "amtool"] {
+            prometheus::program(name)?;
+        }
+        suite.check(workspace("test --package axle-tests --test monitoring"))
+    }),
     ("browser: the pages of the default service", pages),
     ("browser: the single-page application", application),
 ];

@@ -1,6 +1,7 @@
 //! What operators ask, on a listener of its own: metrics, and what changes the service while it runs.
 
 mod cache;
+pub mod debug;
 
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;

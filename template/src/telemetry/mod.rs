@@ -5,6 +5,7 @@ mod errors;
 mod log_writer;
 mod logs;
 mod metrics;
+mod profile;
 mod request_log;
 mod request_metrics;
 mod runtime;
@@ -14,8 +15,9 @@ pub use errors::{Failure, FailureKind, attach_sink, report};
 pub use log_writer::LogGuard;
 pub use logs::{LogFormat, LogSettings};
 pub use metrics::{Exporter, count_events};
+pub use profile::Profile;
 pub use request_log::RequestRecord;
 pub use request_metrics::{InFlight, RequestSeries, record_request_size};
 pub use runtime::RuntimeMetrics;
 
-pub use self::logs::init as init_logs;
+pub use self::logs::{init as init_logs, set_level as set_log_level};

@@ -5,7 +5,8 @@ mod articles;
 mod articles_store; //~{% if frontend == "pages" %}
 mod assets; //~{% endif %}
 mod cache;
-mod cli; //~{% if features contains "redis" %}
+mod cli;
+mod debug; //~{% if features contains "redis" %}
 mod fleet; //~{% endif %}
 mod monitoring;
 mod openapi;
