@@ -102,12 +102,18 @@ async fn list_tasks(State(TaskTable(tasks)): State<TaskTable>) -> impl IntoRespo
     (NOT_KEPT, Json(states.collect::<Vec<_>>()))
 }
 
-/// The body is a level or directives, as in `log.level`; they hold until the next start.
-async fn log_level(directives: String) -> Result<StatusCode, Problem> {
-    let directives = directives.trim();
-    set_log_level(directives)
-        .map_err(|error| Problem::new(Kind::Malformed).detail(format!("{error:#}")))?;
-    tracing::warn!(level = directives, "the log level was changed");
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Level {
+    /// A level or directives, as in `log.level`.
+    level: String,
+}
+
+/// Holds until it is changed again or the service starts anew.
+async fn log_level(Query(Level { level }): Query<Level>) -> Result<StatusCode, Problem> {
+    let refused = |error: anyhow::Error| Problem::new(Kind::Malformed).detail(error.to_string());
+    set_log_level(&level).map_err(refused)?;
+    tracing::warn!(level, "the log level was changed");
     Ok(StatusCode::NO_CONTENT)
 }
 

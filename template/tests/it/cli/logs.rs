@@ -158,3 +158,26 @@ fn a_log_folder_that_cannot_be_made_is_named() {
         "{finished:?}"
     );
 }
+
+#[test]
+fn operators_change_the_level_while_it_runs() {
+    const TOKEN: &str = "kraken-over-lima";
+    let place = Place::new();
+    let service = place.serve_with(&[("APP__OPERATOR__TOKEN", TOKEN)]);
+    let level = |level: &str| {
+        let path = format!("/debug/log-level?level={level}");
+        http::send_with_token(service.operator(), "POST", &path, TOKEN)
+    };
+    service.get("/health/live");
+    assert_eq!(level("info,request=off").status, 204);
+    service.get("/health/ready");
+    assert_eq!(level("request=loud").status, 400);
+    assert_eq!(level("chatty").status, 400);
+    assert_eq!(level("info").status, 204);
+    service.get("/health/build");
+    let log = service.stop();
+    let logged = |path: &str| log.iter().any(|line| line.contains(path));
+    assert!(logged("path=\"/health/live\""), "{log:#?}");
+    assert!(!logged("path=\"/health/ready\""), "{log:#?}");
+    assert!(logged("path=\"/health/build\""), "{log:#?}");
+}
