@@ -1,7 +1,9 @@
 //! The log: a line for each request that machines can read and clients cannot forge.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
+use std::path::Path;
 use std::time::Instant;
 
 use serde_json::Value;
@@ -180,4 +182,25 @@ fn operators_change_the_level_while_it_runs() {
     assert!(logged("path=\"/health/live\""), "{log:#?}");
     assert!(!logged("path=\"/health/ready\""), "{log:#?}");
     assert!(logged("path=\"/health/build\""), "{log:#?}");
+}
+
+#[test]
+fn the_page_about_logging_names_every_field_of_a_request() {
+    let place = Place::new();
+    let service = place.serve_with(&[("APP__LOG__FORMAT", "json")]);
+    service.get("/health/live");
+    let log = service.stop();
+    let line = log.iter().find(|line| line.contains("/health/live"));
+    let line: Value = serde_json::from_str(line.expect("a line")).expect("JSON");
+    let logged: BTreeSet<&str> = line
+        .as_object()
+        .expect("fields")
+        .keys()
+        .map(String::as_str)
+        .collect();
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/logging.md");
+    let page = fs::read_to_string(page).expect("the page");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
+    let named: BTreeSet<&str> = rows.filter_map(|row| row.split('`').next()).collect();
+    assert_eq!(logged, named);
 }
