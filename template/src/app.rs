@@ -143,15 +143,11 @@ impl App {
         let (api, document) = OpenApiRouter::with_openapi(base_document())
             .nest("/api/v1", api)
             .split_for_parts();
-        let viewer = SwaggerUi::new("/api/docs")
-            // By default it sends the address of the document to a validator on the internet.
-            .config(Config::default().validator_url("none"))
-            .url("/api/openapi.json", document.clone());
         let (pages, mut routes) = pages.into_parts();
         routes.extend(documented_routes(&document));
         routes.sort();
         let public = http::around(
-            pages.merge(api).merge(viewer),
+            pages.merge(api).merge(viewer(&document)),
             &platform.settings.server,
             presentation,
             platform.tasks.clone(),
@@ -276,6 +272,13 @@ fn base_document() -> OpenApi {
         .info(InfoBuilder::new().title("HTTP API").version("1").build())
         .servers(Some([Server::new("/")]))
         .build()
+}
+
+fn viewer(document: &OpenApi) -> SwaggerUi {
+    SwaggerUi::new("/api/docs")
+        // By default it sends the address of the document to a validator on the internet.
+        .config(Config::default().validator_url("none"))
+        .url("/api/openapi.json", document.clone())
 }
 
 fn documented_routes(document: &OpenApi) -> Vec<Route> {

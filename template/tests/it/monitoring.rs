@@ -97,7 +97,7 @@ fn rules(file: &str) -> Vec<(String, String)> {
             is_expression = false;
         } else if let Some(expression) = trimmed.strip_prefix("expr:") {
             let rule = rules.last_mut().expect("an expression belongs to a rule");
-            rule.1 = expression.trim_start_matches([' ', '|']).to_owned();
+            rule.1.push_str(expression.trim_start_matches([' ', '|']));
             is_expression = true;
         } else if line.starts_with("          ") && is_expression {
             let rule = rules.last_mut().expect("an expression belongs to a rule");
