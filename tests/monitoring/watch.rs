@@ -26,7 +26,7 @@ use xtask::service::{self, Service};
 const FASTER: u64 = 60;
 
 /// How long something may take to show.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 pub struct Watch {
     binary: PathBuf,
@@ -198,7 +198,8 @@ pub fn scaled(text: &str) -> String {
         match rest[start..end].parse::<u64>() {
             Ok(number) if seconds > 0 && begins && ends => {
                 let millis = number * seconds * 1000 / FASTER;
-                faster.push_str(&format!("{millis}ms"));
+                faster.push_str(&millis.to_string());
+                faster.push_str("ms");
                 rest = &rest[end + 1..];
             }
             _ => {
