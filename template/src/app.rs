@@ -11,10 +11,12 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::component::{Component, Health, Probe, Route, Routes, Samples, Task, Warm};
+use crate::handlers::operator::debug::TaskTable;
 use crate::handlers::system::Phase;
 use crate::http::problem::Presentation;
 use crate::http::{Front, Listeners, ServerSettings};
 use crate::platform::Platform;
+use crate::telemetry::{Failure, FailureKind};
 use crate::{handlers, http, infra, telemetry};
 
 /// How long background tasks and writes may take to end.
@@ -161,8 +163,10 @@ impl App {
         );
         let front = front.with_settings(&platform.settings.server, &platform.settings.security); //~{% if frontend == "pages" %}
         let front = front.with_assets(platform.assets.clone()); //~{% endif %}
-        let (operator, _) = operator.into_parts();
         tasks.extend(warm_up(&platform, warm, public, phase.is_starting));
+        let (table, tasks) = TaskTable::watch(tasks);
+        let debug = handlers::operator::debug::routes(&routes, &platform.settings, table);
+        let (operator, _) = operator.join(debug)?.into_parts();
         Ok(Self {
             public: front,
             operator: http::around_operator(operator, &platform.settings, platform.tasks.clone()),
@@ -214,6 +218,12 @@ impl App {
             tasks.spawn(async move {
                 if let Err(error) = run.await {
                     tracing::error!(task = name, %error, "a background task ended early");
+                    telemetry::report(&Failure {
+                        kind: FailureKind::Task,
+                        cause: Some(&error.to_string()),
+                        request_id: "",
+                        route: None,
+                    });
                 }
             });
         }

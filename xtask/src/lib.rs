@@ -21,6 +21,7 @@ pub mod mutate;
 pub mod postgres;
 pub mod process;
 pub mod profiles;
+pub mod prometheus;
 pub mod proof;
 pub mod redis;
 pub mod repo;

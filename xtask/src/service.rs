@@ -88,7 +88,16 @@ impl Service {
     /// Starts `binary` in `folder`, on its usual ports if they are free and on others if not, and waits until
     /// `/health` says 200. What the service logs goes to a file.
     pub fn start(binary: &Path, folder: &Path, env: &[(&str, &str)]) -> Result<Self> {
-        let (port, operator) = (free_or(8080)?, free_or(2112)?);
+        Self::start_on(binary, folder, (free_or(8080)?, free_or(2112)?), env)
+    }
+
+    /// The same on these ports: the public one and the operator's.
+    pub fn start_on(
+        binary: &Path,
+        folder: &Path,
+        (port, operator): (u16, u16),
+        env: &[(&str, &str)],
+    ) -> Result<Self> {
         let log = folder.join("service.log");
         let file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         let child = command(binary, folder)
@@ -137,9 +146,7 @@ impl Service {
 
     /// Sends `json` to the public listener.
     pub fn send(&self, method: &str, path: &str, json: &str) -> Result<Answer> {
-        let length = json.len();
-        let head = format!("Content-Type: application/json\r\nContent-Length: {length}\r\n");
-        ask(&self.address, method, path, &head, json)
+        send(&self.address, method, path, json)
     }
 
     /// What the service has logged so far.
@@ -191,6 +198,13 @@ impl Drop for Service {
 /// One HTTP request on its own connection.
 pub fn get(address: &str, path: &str) -> Result<Answer> {
     ask(address, "GET", path, "Accept: text/html, */*\r\n", "")
+}
+
+/// The same with a body.
+pub fn send(address: &str, method: &str, path: &str, json: &str) -> Result<Answer> {
+    let length = json.len();
+    let head = format!("Content-Type: application/json\r\nContent-Length: {length}\r\n");
+    ask(address, method, path, &head, json)
 }
 
 fn ask(address: &str, method: &str, path: &str, head: &str, body: &str) -> Result<Answer> {

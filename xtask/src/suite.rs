@@ -13,6 +13,7 @@ use crate::browser;
 use crate::mutate;
 use crate::postgres::Postgres;
 use crate::process;
+use crate::prometheus;
 use crate::redis;
 use crate::repo;
 use crate::service;
@@ -30,7 +31,7 @@ const SKIPPED: &str = "AXLE_SKIPPED";
 
 type Step = (&'static str, fn(&mut Suite) -> Result<()>);
 
-const STEPS: [Step; 14] = [
+const STEPS: [Step; 15] = [
     ("template tools: format", |suite| {
         suite.check(workspace("fmt --all --check"))
     }),
@@ -81,6 +82,12 @@ const STEPS: [Step; 14] = [
             suite.check(test)
         },
     ),
+    ("monitoring: a real Prometheus and Alertmanager", |suite| {
+        for name in ["prometheus", "promtool", "alertmanager", "amtool"] {
+            prometheus::program(name)?;
+        }
+        suite.check(workspace("test --package axle-tests --test monitoring"))
+    }),
     ("browser: the pages of the default service", browser::pages),
     ("browser: a site without a network", browser::offline),
     ("browser: the single-page application", browser::application),

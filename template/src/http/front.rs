@@ -25,7 +25,7 @@ use super::request_id::RequestId;
 use super::security::{self, SecuritySettings};
 use super::server::{Answer, Client, ServerSettings};
 use crate::domain::clock::Clock;
-use crate::telemetry::{InFlight, RequestRecord, RequestSeries};
+use crate::telemetry::{InFlight, RequestRecord, RequestSeries, record_request_size};
 
 /// The public service: pages in memory, and the routes behind them. A cheap handle.
 #[derive(Clone)]
@@ -149,7 +149,8 @@ impl Front {
         let response = answer.ok()?;
         pages.encode_if_wanted(&page, asked);
         let (method, status, duration) = (label(asked.method), response.status(), at.elapsed());
-        page.count(method, status, duration);
+        let bytes = response.body().size_hint().exact();
+        page.count(method, status, duration, bytes);
         RequestRecord {
             at: now,
             request_id: id.as_str(),
@@ -158,7 +159,7 @@ impl Front {
             path: uri.path(),
             status: status.as_u16(),
             duration,
-            bytes: response.body().size_hint().exact(),
+            bytes,
             cache: CacheStatus::HitL1.as_str(),
             client,
             user_agent: text(asked.user_agent),
@@ -183,7 +184,8 @@ impl Front {
         let asset = assets.as_ref()?.at_hand(uri.path())?;
         let response = asset.answer(asked).ok()?;
         let (method, status, duration) = (label(asked.method), response.status(), at.elapsed());
-        asset.count(method, status, duration);
+        let bytes = response.body().size_hint().exact();
+        asset.count(method, status, duration, bytes);
         RequestRecord {
             at: clock.now_micros(),
             request_id: id.as_str(),
@@ -192,7 +194,7 @@ impl Front {
             path: uri.path(),
             status: status.as_u16(),
             duration,
-            bytes: response.body().size_hint().exact(),
+            bytes,
             cache: "",
             client,
             user_agent: text(asked.user_agent),
@@ -211,6 +213,7 @@ impl Front {
         } = arrival;
         let (method, uri) = (label(request.method()), request.uri().clone());
         let user_agent = request.headers().get(USER_AGENT).cloned();
+        let sent = request.body().size_hint().exact().filter(|sent| *sent > 0);
         request
             .extensions_mut()
             .insert(ConnectInfo(connection.address));
@@ -234,7 +237,11 @@ impl Front {
         }
         security::protect(response.headers_mut(), route);
         let duration = at.elapsed();
-        RequestSeries::of(method, route, status.as_u16()).record(duration);
+        let bytes = response.body().size_hint().exact();
+        RequestSeries::of(method, route, status.as_u16()).record(duration, bytes);
+        if let Some(sent) = sent {
+            record_request_size(method, route, sent);
+        }
         RequestRecord {
             at: self.0.clock.now_micros(),
             request_id: id.as_str(),
@@ -243,7 +250,7 @@ impl Front {
             path: uri.path(),
             status: status.as_u16(),
             duration,
-            bytes: response.body().size_hint().exact(),
+            bytes,
             cache: text(response.headers().get(STATUS_HEADER)),
             client: &name_of(client, &connection),
             user_agent: text(user_agent.as_ref()),

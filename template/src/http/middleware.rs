@@ -18,7 +18,7 @@ use super::accept;
 use super::cors::{self, Cors};
 use super::cross_site::{self, Senders};
 use super::overload::{self, Place, Places};
-use super::problem::{self, Kind, Presentation, Problem};
+use super::problem::{self, Presentation, Problem};
 use super::rate_limit::{self, RateLimiter, RateLimits};
 use super::server::ServerSettings;
 use crate::settings::Settings;
@@ -160,5 +160,5 @@ fn after_panic(panic: Box<dyn Any + Send>) -> Response {
         "the handler panicked: {}",
         text.as_deref().unwrap_or("no message")
     );
-    Problem::new(Kind::Internal).cause(cause).into_response()
+    Problem::of_panic(cause).into_response()
 }

@@ -15,6 +15,7 @@ use super::page_cache::STATUS_HEADER;
 use super::request_id::RequestId;
 use crate::domain::error::{Invalid, RuleBroken, StoreError};
 use crate::infra::cache::LoadFailed;
+use crate::telemetry::{self, Failure, FailureKind};
 
 /// The kinds of problem there are; clients tell them apart by `type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,6 +174,8 @@ pub struct Problem {
     kept_for_seconds: u32,
     /// For the log, and for developers; never sent in production.
     cause: Option<Arc<anyhow::Error>>,
+    /// Only its metric tells it from other failures.
+    panicked: bool,
 }
 
 impl Problem {
@@ -185,6 +188,16 @@ impl Problem {
             retry_after_seconds: None,
             kept_for_seconds: 0,
             cause: None,
+            panicked: false,
+        }
+    }
+
+    /// What a request gets whose handler panicked.
+    #[must_use]
+    pub fn of_panic(cause: anyhow::Error) -> Self {
+        Self {
+            panicked: true,
+            ..Self::new(Kind::Internal).cause(cause)
         }
     }
 
@@ -365,12 +378,7 @@ pub(super) async fn respond(
         None => Arc::new(Problem::new(Kind::of_status(status))),
     };
     if status.is_server_error() {
-        let causes = problem.cause.as_ref().map(|cause| format!("{cause:#}"));
-        tracing::error!(
-            status = status.as_u16(),
-            error = causes,
-            "the request failed"
-        );
+        report(&problem, status, &about);
     }
     let headers = std::mem::take(response.headers_mut());
     render(&problem, status, headers, &about, form, presentation)
@@ -385,6 +393,28 @@ pub(super) fn sort_allowed(headers: &mut HeaderMap) {
             *allow = sorted;
         }
     }
+}
+
+/// Logs the cause, which no answer shows, and counts the failure.
+fn report(problem: &Problem, status: StatusCode, about: &About) {
+    let causes = problem.cause.as_ref().map(|cause| format!("{cause:#}"));
+    tracing::error!(
+        status = status.as_u16(),
+        error = causes,
+        "the request failed"
+    );
+    let kind = match status {
+        _ if problem.panicked => FailureKind::Panic,
+        StatusCode::SERVICE_UNAVAILABLE => FailureKind::Unavailable,
+        StatusCode::GATEWAY_TIMEOUT => FailureKind::Timeout,
+        _ => FailureKind::Internal,
+    };
+    telemetry::report(&Failure {
+        kind,
+        cause: causes.as_deref(),
+        request_id: &about.id,
+        route: about.route.as_deref(),
+    });
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

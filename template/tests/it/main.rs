@@ -7,8 +7,10 @@ mod assets; //~{% endif %}
 mod cache;
 mod cli;
 mod database;
+mod debug;
 mod edge; //~{% if features contains "redis" %}
 mod fleet; //~{% endif %}
+mod monitoring;
 mod openapi;
 mod operator;
 mod outbound;

@@ -306,6 +306,8 @@ impl Database {
         let active = self.pool.size().saturating_sub(idle);
         metrics::gauge!("database_connections", "state" => "idle").set(idle);
         metrics::gauge!("database_connections", "state" => "active").set(active);
+        let most = self.pool.options().get_max_connections();
+        metrics::gauge!("database_connections_max").set(most);
     }
 
     pub async fn close(&self) {
