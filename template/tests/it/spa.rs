@@ -93,7 +93,7 @@ async fn the_front_page_has_the_answer_of_the_api_in_it() {
 async fn search_engines_are_told_what_can_be_read() {
     let site = Site::new().await;
     site.create(&published("Hello")).await;
-    let robots = site.ask("GET", "/humans.txt", &[]).await;
+    let robots = site.ask("GET", "/robots.txt", &[]).await;
     let (_, address) = robots.text().split_once("Sitemap: ").expect("an address");
     let (origin, path) = address
         .trim()
