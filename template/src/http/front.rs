@@ -10,7 +10,7 @@ use std::time::Instant;
 use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::extract::{ConnectInfo, MatchedPath};
-use axum::http::header::{CONTENT_LENGTH, STRICT_TRANSPORT_SECURITY, USER_AGENT};
+use axum::http::header::{ALLOW, CONTENT_LENGTH, STRICT_TRANSPORT_SECURITY, USER_AGENT};
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use bytes::Bytes;
 use http_body_util::{Either, Full};
@@ -20,7 +20,6 @@ use tracing::Instrument;
 
 use super::client_address::{ClientAddress, TrustedProxies};
 use super::page_cache::{Asked, CacheStatus, PageCache, STATUS_HEADER};
-use super::problem;
 use super::request_id::RequestId;
 use super::security::{self, SecuritySettings};
 use super::server::{Answer, Client, ServerSettings};
@@ -233,7 +232,7 @@ impl Front {
         }
         if status == StatusCode::METHOD_NOT_ALLOWED {
             // Here, because the router adds the list outside of all layers.
-            problem::sort_allowed(response.headers_mut());
+            sort_allowed(response.headers_mut());
         }
         security::protect(response.headers_mut(), route);
         let duration = at.elapsed();
@@ -267,6 +266,17 @@ impl Front {
             && let Some(value) = &self.0.strict_transport
         {
             headers.insert(STRICT_TRANSPORT_SECURITY, value.clone());
+        }
+    }
+}
+
+/// Puts the methods that a route has in order: the router lists them as they were added.
+fn sort_allowed(headers: &mut HeaderMap) {
+    if let Some(allow) = headers.get_mut(ALLOW) {
+        let mut methods: Vec<&str> = allow.to_str().unwrap_or_default().split(',').collect();
+        methods.sort_unstable();
+        if let Ok(sorted) = HeaderValue::try_from(methods.join(", ")) {
+            *allow = sorted;
         }
     }
 }

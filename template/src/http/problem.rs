@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, VARY};
+use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, VARY};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -382,17 +382,6 @@ pub(super) async fn respond(
     }
     let headers = std::mem::take(response.headers_mut());
     render(&problem, status, headers, &about, form, presentation)
-}
-
-/// Puts the methods that a route has in order: the router lists them as they were added.
-pub(super) fn sort_allowed(headers: &mut HeaderMap) {
-    if let Some(allow) = headers.get_mut(ALLOW) {
-        let mut methods: Vec<&str> = allow.to_str().unwrap_or_default().split(',').collect();
-        methods.sort_unstable();
-        if let Ok(sorted) = HeaderValue::try_from(methods.join(", ")) {
-            *allow = sorted;
-        }
-    }
 }
 
 /// Logs the cause, which no answer shows, and counts the failure.

@@ -29,9 +29,8 @@ pub(super) fn explain(message: &str, value: Option<&Value>) -> String {
         Some((_, "a string")) => return "must be text in quotes".to_owned(),
         Some((_, "IP address")) => ADDRESS.to_owned(),
         Some((_, "a sequence")) => r#"a list like ["a", "b"]"#.to_owned(),
-        // An item of a list, which is not looked up: lists are of networks.
-        None if message == NO_ADDRESS && value.is_none() => {
-            return r#"must be a network like "10.0.0.0/8" or "fd00::/8""#.to_owned();
+        None if message == NO_ADDRESS && value.is_some_and(Value::is_array) => {
+            r#"a list of networks like ["10.0.0.0/8", "fd00::/8"]"#.to_owned()
         }
         None if message == NO_ADDRESS => ADDRESS.to_owned(),
         Some((variant, known)) if variant.starts_with("unknown variant") => {

@@ -12,8 +12,8 @@ mod pages; //~{% endif %}{% if false %}
 mod postgres; //~{% endif %}
 mod process; //~{% if false %}
 #[cfg(feature = "postgres")] //~{% endif %}{% if database == "postgres" %}
-mod proxy; //~{% endif %}{% if false %}
-mod replace;
+mod proxy; //~{% endif %}
+mod replace; //~{% if false %}
 #[cfg(not(feature = "postgres"))] //~{% endif %}{% if database == "sqlite" %}
 mod sqlite; //~{% endif %}
 mod start;

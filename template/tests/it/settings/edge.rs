@@ -18,7 +18,7 @@ fn networks_of_proxies_are_read_from_any_layer() {
         ),
         (
             "server.trusted_proxies = [\"10.0.0.0/33\"]",
-            "must be a list of networks like [\"10.0.0.0/8\"], not `[\"10.0.0.0/33\"]`",
+            "must be a list of networks like [\"10.0.0.0/8\", \"fd00::/8\"], not `[\"10.0.0.0/33\"]`",
         ),
         (
             "server.forwarded_header = \"x-real-ip\"",
