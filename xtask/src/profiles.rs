@@ -164,6 +164,31 @@ pub fn compiled(config: &Config) -> Vec<Profile> {
         .collect()
 }
 
+/// Of the compiled profiles, those whose own tests are run: the defaults, and as few as have every other answer once. Those
+/// that differ most come first, so that answers are tried together.
+#[must_use]
+pub fn tested(config: &Config) -> BTreeSet<String> {
+    let all = compiled(config);
+    let answers = |profile: &Profile| -> BTreeSet<String> {
+        let rust = profile.rust_answers().into_iter();
+        rust.flat_map(|(option, answer)| {
+            let taken = answer.split(',').map(move |one| format!("{option}={one}"));
+            taken.collect::<Vec<_>>()
+        })
+        .collect()
+    };
+    let mut seen = BTreeSet::new();
+    let mut names = BTreeSet::new();
+    for profile in all.iter().take(1).chain(all.iter().rev()) {
+        let new: Vec<_> = answers(profile).difference(&seen).cloned().collect();
+        if !new.is_empty() {
+            seen.extend(new);
+            names.insert(profile.name.clone());
+        }
+    }
+    names
+}
+
 /// The rendered profile called `name`.
 pub fn find(config: &Config, name: &str) -> Result<Profile> {
     let all = rendered(config);
@@ -281,6 +306,24 @@ mod tests {
             cover(&row, &mut missing);
         }
         assert!(missing.is_empty(), "{missing:?}");
+    }
+
+    #[test]
+    fn every_answer_is_among_the_tested() {
+        let all = compiled(&config());
+        let tested = tested(&config());
+        assert!(tested.contains("defaults"));
+        for profile in &all {
+            for (option, answer) in profile.rust_answers() {
+                let has = |other: &&Profile| other.answer(option) == Some(answer);
+                let found = all.iter().filter(has);
+                assert!(
+                    found.into_iter().any(|other| tested.contains(&other.name)),
+                    "{option} = {answer}"
+                );
+            }
+        }
+        assert!(tested.len() < all.len());
     }
 
     #[test]
