@@ -1,7 +1,5 @@
 //! The steps of the suite about what leaves the machine: scripts, workflows, manifests, the image.
 
-use std::fs;
-use std::os::unix::fs::symlink;
 use std::process::Command;
 
 use anyhow::{Result, ensure};
@@ -21,17 +19,14 @@ pub fn linted(suite: &mut Suite) -> Result<()> {
         }
     }
     let tools = repo::target().join("lint");
-    fs::create_dir_all(&tools)?;
     for database in ["sqlite", "postgres"] {
         for (suffix, features) in [("", ""), ("-redis", "redis")] {
             let name = format!("axle-ship-{database}{suffix}");
             let answers = [("database", database), ("features", features)];
             let project = demo::generated_with(&name, &answers)?;
-            fs::create_dir(project.join("target"))?;
-            // Installed once for all of them.
-            symlink(&tools, project.join("target/lint"))?;
             let mut lint = Command::new("scripts/lint");
-            lint.current_dir(&project);
+            // Installed once for all of them.
+            lint.current_dir(&project).env("LINT_TOOLS", &tools);
             suite.check(lint)?;
         }
     }
