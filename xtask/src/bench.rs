@@ -3,6 +3,7 @@
 mod assets;
 mod cache;
 mod http;
+mod image;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -21,6 +22,8 @@ use crate::service::{self, Service};
 use crate::tools;
 
 const NAME: &str = "axle-bench";
+/// What is edited.
+const HANDLER: &str = "src/handlers/articles/mod.rs";
 const RUNS: usize = 5;
 
 #[derive(Debug, clap::Args)]
@@ -44,6 +47,9 @@ pub struct Options {
     /// Measure only what the asset pipeline takes for two thousand files, and for one of them
     #[arg(long, conflicts_with_all = ["cold", "incremental", "http", "cache"])]
     assets: bool,
+    /// Measure only the image: what it weighs, and how long it takes to build and to start; needs root, and many minutes
+    #[arg(long, conflicts_with_all = ["cold", "incremental", "http", "cache", "assets"])]
+    image: bool,
 }
 
 /// Measures and prints. A row is the median of five runs, but for the cold build, memory and size, which are read once.
@@ -56,6 +62,9 @@ pub fn run(options: &Options) -> Result<()> {
     }
     if options.assets {
         return assets::run();
+    }
+    if options.image {
+        return image::run();
     }
     let mut rows = vec![(
         "generate, cargo-generate as a library".to_owned(),
@@ -142,7 +151,7 @@ fn compiled_crates(project: &Path) -> Result<usize> {
 }
 
 fn incremental_build(project: &Path) -> Result<(String, String)> {
-    let handler = project.join("src/handlers/articles/mod.rs");
+    let handler = project.join(HANDLER);
     let source = fs::read_to_string(&handler).context("the handler to edit is gone")?;
     let build = || {
         let mut build = service::cargo(project);

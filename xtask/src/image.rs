@@ -60,10 +60,19 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store, with the two images to begin with in it.
-    pub fn open() -> Result<Self> {
+    /// Opens the store for builds that are not optimized, with the two images to begin with in it.
+    pub fn quick() -> Result<Self> {
+        Self::open("image", &QUICK)
+    }
+
+    /// The same for builds as they are released.
+    pub fn release() -> Result<Self> {
+        Self::open("image-release", &[])
+    }
+
+    fn open(name: &str, profile: &[&str]) -> Result<Self> {
         let store = Self {
-            folder: repo::target().join("image"),
+            folder: repo::target().join(name),
         };
         fs::create_dir_all(store.folder.join("target"))?;
         let folder = store.folder.display();
@@ -79,7 +88,7 @@ impl Store {
                 "[storage]\ndriver = \"overlay\"\ngraphroot = \"{folder}/root\"\nrunroot = \"{folder}/run\"\n"
             ),
         )?;
-        store.make_rust()?;
+        store.make_rust(profile)?;
         store.make_runtime()?;
         Ok(store)
     }
@@ -99,7 +108,7 @@ impl Store {
     }
 
     /// An image with nothing but the folders that this machine's programs are mounted into.
-    fn make_rust(&self) -> Result<()> {
+    fn make_rust(&self, profile: &[&str]) -> Result<()> {
         let root = self.folder.join("rust");
         let script = format!(
             "rm -rf {root} && mkdir -p {root}/etc/ssl/certs {root}/tmp {root}/root {root}/proc {root}/sys {root}/dev \
@@ -117,7 +126,7 @@ impl Store {
             "CARGO_HOME=/usr/local/cargo",
             "RUSTUP_HOME=/usr/local/rustup",
         ];
-        self.make(RUST, &root, &[&env[..], &QUICK[..]].concat())
+        self.make(RUST, &root, &[&env[..], profile].concat())
     }
 
     /// An image like `gcr.io/distroless/static`: certificates, time zones, a user, no program.
@@ -184,9 +193,14 @@ impl Store {
         Ok(String::from_utf8(output.stdout)?.trim().to_owned())
     }
 
+    /// What the image weighs, unpacked, in bytes.
+    pub fn size(&self, tag: &str) -> Result<u64> {
+        Ok(self.inspect(tag, "{{.Size}}")?.parse()?)
+    }
+
     /// Fails unless the image is small, runs as nobody and has no shell.
     pub fn examine(&self, tag: &str) -> Result<()> {
-        let size: u64 = self.inspect(tag, "{{.Size}}")?.parse()?;
+        let size = self.size(tag)?;
         println!("The image has {} kB.", size / 1000);
         ensure!(size <= LARGEST, "the image has {size} bytes");
         let user = self.inspect(tag, "{{.User}}")?;

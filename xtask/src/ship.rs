@@ -41,7 +41,7 @@ pub fn image(suite: &mut Suite) -> Result<()> {
     let name = "axle-image";
     let tag = "localhost/axle/service:local";
     let project = demo::generated(name)?;
-    let store = image::Store::open()?;
+    let store = image::Store::quick()?;
     store.build(&project, tag)?;
     store.examine(tag)?;
     let container = store.start(tag)?;
