@@ -16,7 +16,8 @@ use toml::Table;
 use validator::{Validate, ValidationError};
 
 use self::layers::{Layers, each_leaf};
-pub use self::secret::Secret; //~{% if frontend == "pages" %}
+pub use self::secret::Secret; //~{% if features contains "auth" %}
+use crate::features::auth::AuthSettings; //~{% endif %}{% if frontend == "pages" %}
 use crate::http::assets::AssetSettings; //~{% endif %}
 use crate::http::{OperatorSettings, ServerSettings};
 use crate::infra::cache::CacheSettings; //~{% if features contains "redis" %}
@@ -43,7 +44,9 @@ pub struct Settings {
     #[validate(nested)]
     pub cache: CacheSettings, //~{% if features contains "redis" %}
     #[validate(nested)]
-    pub redis: RedisSettings, //~{% endif %}
+    pub redis: RedisSettings, //~{% endif %}{% if features contains "auth" %}
+    #[validate(nested)]
+    pub auth: AuthSettings, //~{% endif %}
     #[validate(nested)]
     pub log: LogSettings,
 }
@@ -51,7 +54,10 @@ pub struct Settings {
 impl Settings {
     /// The secrets that are too easy to guess for production.
     fn weak_secrets(&self) -> Vec<&'static str> {
-        let secrets = [("operator.token", &self.operator.token)];
+        let secrets = [
+            ("operator.token", &self.operator.token), //~{% if features contains "auth" %}
+            ("auth.secret", &self.auth.secret),       //~{% endif %}
+        ];
         let weak = secrets
             .iter()
             .filter(|(_, secret)| secret.as_ref().is_some_and(|secret| !secret.is_strong()));
@@ -72,6 +78,11 @@ impl Environment {
     #[must_use]
     pub fn is_development(self) -> bool {
         self == Self::Development
+    }
+
+    #[must_use]
+    pub fn is_production(self) -> bool {
+        self == Self::Production
     }
 
     fn parse(name: &str) -> Result<Self, Problem> {

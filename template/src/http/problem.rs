@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, VARY};
+use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, VARY, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -21,6 +21,11 @@ use crate::infra::cache::LoadFailed;
 pub enum Kind {
     Malformed,
     Unauthenticated,
+    InvalidCredentials,
+    TokenExpired,
+    TokenInvalid,
+    Forbidden,
+    AccountInactive,
     CrossSite,
     NotFound,
     MethodNotAllowed,
@@ -32,15 +37,22 @@ pub enum Kind {
     UnsupportedMediaType,
     RangeNotSatisfiable,
     Invalid,
+    RateLimited,
     Internal,
     Unavailable,
+    Overloaded,
     Timeout,
 }
 
 impl Kind {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 23] = [
         Self::Malformed,
         Self::Unauthenticated,
+        Self::InvalidCredentials,
+        Self::TokenExpired,
+        Self::TokenInvalid,
+        Self::Forbidden,
+        Self::AccountInactive,
         Self::CrossSite,
         Self::NotFound,
         Self::MethodNotAllowed,
@@ -52,8 +64,10 @@ impl Kind {
         Self::UnsupportedMediaType,
         Self::RangeNotSatisfiable,
         Self::Invalid,
+        Self::RateLimited,
         Self::Internal,
         Self::Unavailable,
+        Self::Overloaded,
         Self::Timeout,
     ];
 
@@ -62,6 +76,11 @@ impl Kind {
         match self {
             Self::Malformed => "malformed",
             Self::Unauthenticated => "unauthenticated",
+            Self::InvalidCredentials => "invalid-credentials",
+            Self::TokenExpired => "token-expired",
+            Self::TokenInvalid => "token-invalid",
+            Self::Forbidden => "forbidden",
+            Self::AccountInactive => "account-inactive",
             Self::CrossSite => "csrf",
             Self::NotFound => "not-found",
             Self::MethodNotAllowed => "method-not-allowed",
@@ -73,8 +92,10 @@ impl Kind {
             Self::UnsupportedMediaType => "unsupported-media-type",
             Self::RangeNotSatisfiable => "range-not-satisfiable",
             Self::Invalid => "invalid",
+            Self::RateLimited => "rate-limited",
             Self::Internal => "internal",
             Self::Unavailable => "unavailable",
+            Self::Overloaded => "overloaded",
         }
     }
 
@@ -82,8 +103,11 @@ impl Kind {
     pub fn status(self) -> StatusCode {
         match self {
             Self::Malformed => StatusCode::BAD_REQUEST,
-            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
-            Self::CrossSite => StatusCode::FORBIDDEN,
+            Self::Unauthenticated
+            | Self::InvalidCredentials
+            | Self::TokenExpired
+            | Self::TokenInvalid => StatusCode::UNAUTHORIZED,
+            Self::Forbidden | Self::AccountInactive | Self::CrossSite => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
@@ -94,8 +118,9 @@ impl Kind {
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
         }
     }
@@ -104,6 +129,11 @@ impl Kind {
         match self {
             Self::Malformed => "The request cannot be read",
             Self::Unauthenticated => "Authentication is required",
+            Self::InvalidCredentials => "The e-mail address or the password is wrong",
+            Self::TokenExpired => "The token has expired",
+            Self::TokenInvalid => "The token is not valid",
+            Self::Forbidden => "Not permitted",
+            Self::AccountInactive => "The account is not active",
             Self::CrossSite => "Sent from another site",
             Self::NotFound => "Not found",
             Self::MethodNotAllowed => "Method not allowed",
@@ -115,9 +145,20 @@ impl Kind {
             Self::UnsupportedMediaType => "Unsupported media type",
             Self::RangeNotSatisfiable => "The range lies behind the end",
             Self::Invalid => "Some values are not valid",
+            Self::RateLimited => "Too many requests",
             Self::Internal => "Something went wrong",
             Self::Unavailable => "Temporarily unavailable",
+            Self::Overloaded => "Too busy",
             Self::Timeout => "The answer took too long",
+        }
+    }
+
+    /// How to authenticate, which every 401 has to say (RFC 9110, section 15.5.2; RFC 6750, section 3).
+    fn challenge(self) -> Option<&'static str> {
+        match self {
+            Self::TokenExpired | Self::TokenInvalid => Some("Bearer error=\"invalid_token\""),
+            Self::Unauthenticated | Self::InvalidCredentials => Some("Bearer"),
+            _ => None,
         }
     }
 
@@ -401,6 +442,10 @@ fn render(
     headers.insert(VARY, HeaderValue::from_static("accept"));
     if let Some(seconds) = problem.retry_after_seconds {
         headers.insert("retry-after", HeaderValue::from(seconds));
+    }
+    if let Some(challenge) = problem.kind.challenge() {
+        let challenge = HeaderValue::from_static(challenge);
+        headers.entry(WWW_AUTHENTICATE).or_insert(challenge);
     }
     (status, headers, body).into_response()
 }

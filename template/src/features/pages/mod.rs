@@ -7,9 +7,9 @@ pub mod articles;
 pub mod browser;
 pub mod content;
 pub mod feed;
-mod flash;
-mod form;
-mod head;
+pub(super) mod flash;
+pub(super) mod form;
+pub(super) mod head;
 #[cfg(not(embedded_assets))]
 mod reload;
 pub mod sitemap;
@@ -43,7 +43,7 @@ pub fn component(platform: &Platform) -> Component {
 }
 
 /// A page of the site. Its headers name what the browser should fetch at once, and which links it may fetch early.
-fn html(page: &impl Template) -> Result<Page, Problem> {
+pub(super) fn html(page: &impl Template) -> Result<Page, Problem> {
     let page = Page::html(page.render().map_err(cannot_render)?);
     Ok(page
         .header(LINK, head::PRELOAD.clone())

@@ -1,0 +1,182 @@
+//! One's own account: the name, the password, and where one is signed in.
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::request::Parts;
+use axum::response::Response;
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::{AccountPages, Framed, Input, mended, see};
+use crate::features::auth::domain::Name;
+use crate::features::auth::error::AuthError;
+use crate::features::auth::sessions::Caller;
+use crate::features::auth::storage::Session;
+use crate::features::pages::flash::Notice;
+use crate::features::pages::form::Errors;
+use crate::features::pages::head::Head;
+use crate::http::Problem;
+use crate::http::extract::{Form, Path};
+
+#[derive(Template)]
+#[template(path = "account/show.html")]
+struct AccountPage {
+    head: Head,
+    email: String,
+    role: &'static str,
+    name: Input,
+    current_password: Input,
+    new_password: Input,
+    sessions: Vec<SessionLine>,
+}
+
+struct SessionLine {
+    id: Uuid,
+    agent: String,
+    is_current: bool,
+    seen: String,
+}
+
+impl SessionLine {
+    fn new(session: Session, caller: &Caller) -> Self {
+        let agent = match session.agent {
+            agent if agent.is_empty() => "An unnamed program".to_owned(),
+            agent => agent,
+        };
+        Self {
+            id: session.id,
+            agent,
+            is_current: session.id == caller.session,
+            seen: session.seen_at.format("%-d %B %Y, %H:%M UTC").to_string(),
+        }
+    }
+}
+
+impl Framed for AccountPage {
+    fn head(&mut self) -> &mut Head {
+        &mut self.head
+    }
+}
+
+impl AccountPages {
+    /// Who asks, or the way to where one can sign in.
+    async fn caller(&self, request: &Parts) -> Result<Result<Caller, Response>, Problem> {
+        match self
+            .auth
+            .caller(&request.headers, &request.extensions)
+            .await
+        {
+            Ok(caller) => Ok(Ok(caller)),
+            Err(AuthError::Unauthenticated) => Ok(Err(see("/login?next=/account", None, None))),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn account_page(
+        &self,
+        caller: &Caller,
+        name: &str,
+        errors: &Errors,
+    ) -> Result<AccountPage, Problem> {
+        let sessions = self.auth.sessions.list(caller.user.id).await?;
+        let lines = sessions
+            .into_iter()
+            .map(|session| SessionLine::new(session, caller));
+        Ok(AccountPage {
+            head: Head::new("Your account", "Your account.").not_indexed(),
+            email: caller.user.email.to_string(),
+            role: caller.user.role.as_str(),
+            name: Input::name(name, errors),
+            current_password: Input::password("current_password", "Current password", errors),
+            new_password: Input::new_password("new_password", "New password", errors),
+            sessions: lines.collect(),
+        })
+    }
+}
+
+pub async fn show(State(pages): State<AccountPages>, request: Parts) -> Result<Response, Problem> {
+    let caller = match pages.caller(&request).await? {
+        Ok(caller) => caller,
+        Err(way) => return Ok(way),
+    };
+    let name = caller.user.name.as_str();
+    let page = pages
+        .account_page(&caller, name, &Errors::default())
+        .await?;
+    pages.show(&request, page).await
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct NameForm {
+    name: String,
+}
+
+pub async fn rename(
+    State(pages): State<AccountPages>,
+    request: Parts,
+    Form(form): Form<NameForm>,
+) -> Result<Response, Problem> {
+    let caller = match pages.caller(&request).await? {
+        Ok(caller) => caller,
+        Err(way) => return Ok(way),
+    };
+    let mut errors = Errors::default();
+    match errors.check("name", Name::parse(&form.name)) {
+        Some(name) => {
+            pages.auth.accounts.rename(caller.user.id, &name).await?;
+            Ok(see("/account", Some(Notice::AccountSaved), None))
+        }
+        None => {
+            let page = pages.account_page(&caller, &form.name, &errors).await?;
+            pages.show_refused(&request, page).await
+        }
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct PasswordForm {
+    current_password: String,
+    new_password: String,
+}
+
+pub async fn change_password(
+    State(pages): State<AccountPages>,
+    request: Parts,
+    Form(form): Form<PasswordForm>,
+) -> Result<Response, Problem> {
+    let caller = match pages.caller(&request).await? {
+        Ok(caller) => caller,
+        Err(way) => return Ok(way),
+    };
+    let (current, new) = (&form.current_password, &form.new_password);
+    match pages
+        .auth
+        .accounts
+        .change_password(&caller, current, new)
+        .await
+    {
+        Ok(()) => Ok(see("/account", Some(Notice::PasswordChanged), None)),
+        Err(error) => {
+            let (errors, _) = mended(error)?;
+            let page = pages
+                .account_page(&caller, caller.user.name.as_str(), &errors)
+                .await?;
+            pages.show_refused(&request, page).await
+        }
+    }
+}
+
+pub async fn end_session(
+    State(pages): State<AccountPages>,
+    Path(id): Path<Uuid>,
+    request: Parts,
+) -> Result<Response, Problem> {
+    let caller = match pages.caller(&request).await? {
+        Ok(caller) => caller,
+        Err(way) => return Ok(way),
+    };
+    pages.auth.sessions.end(caller.user.id, id).await?;
+    Ok(see("/account", Some(Notice::SessionEnded), None))
+}
