@@ -55,6 +55,7 @@ impl Settings {
     /// The secrets that are too easy to guess for production.
     fn weak_secrets(&self) -> Vec<&'static str> {
         let secrets = [
+            // What opens the service to whoever has it.
             ("operator.token", &self.operator.token), //~{% if features contains "auth" %}
             ("auth.secret", &self.auth.secret),       //~{% endif %}
         ];

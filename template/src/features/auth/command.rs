@@ -8,7 +8,6 @@ use clap::Subcommand;
 use super::Auth;
 use super::accounts::Registration;
 use super::domain::{Email, Name, Password, Role, UserId};
-use crate::domain::clock::Clock;
 use crate::domain::error::Invalid;
 use crate::platform::Platform;
 use crate::settings::Settings;
@@ -35,7 +34,15 @@ impl UsersCommand {
         let Self::AddAdmin { email, name } = self;
         let name = name.unwrap_or_else(|| email.clone());
         let password = read_password()?;
-        let platform = Platform::connect(settings, Clock::system()).await?;
+        // Without the cache, which a running service has in its hands.
+        let platform = Platform::offline(settings)?;
+        let (database, settings) = (&platform.database, &platform.settings.database);
+        database.wait_until_ready(settings).await?;
+        if settings.migrate_on_start {
+            database.migrate().await?;
+        } else {
+            database.check_migrated().await?;
+        }
         let new = NewUser {
             email: &email,
             name: &name,
@@ -89,4 +96,17 @@ impl NewUser<'_> {
         };
         Ok(auth.accounts.add_confirmed(new, self.role).await?)
     }
+}
+
+/// An access token for the account with this address, without its password: for tools that hold the secret anyway.
+///
+/// # Errors
+/// If there is no such account, or the database does not answer.
+pub async fn access_token_for(platform: &Platform, email: &str) -> anyhow::Result<String> {
+    let (auth, _) = Auth::open(platform)?;
+    let email = Email::parse(email).map_err(|rule| anyhow::anyhow!("the e-mail address {rule}"))?;
+    let found = auth.accounts.store.find_credentials(&email).await?;
+    let (user, _) = found.context("there is no such account")?;
+    let tokens = auth.sessions.open_for_program(user.id, "a tool").await?;
+    Ok(tokens.access)
 }

@@ -13,6 +13,7 @@ use crate::http::Problem;
 
 /// By the name of the component. One that is not here is for administrators, so that a new one is never left open.
 const WRITING: &[(&str, Permission)] = &[
+    // What editors are for.
     ("articles", Permission::WriteArticles), //~{% if frontend == "pages" %}
     ("article pages", Permission::WriteArticles), //~{% endif %}
 ];

@@ -32,7 +32,7 @@ use self::storage::Store;
 use crate::component::{Component, Routes, Task};
 use crate::platform::Platform;
 
-pub use self::command::{NewUser, UsersCommand};
+pub use self::command::{NewUser, UsersCommand, access_token_for};
 pub use self::domain::{Permission, Role};
 pub use self::guard::{ManageUsers, Needs, Require, SignedIn};
 pub use self::sessions::Caller;

@@ -32,6 +32,7 @@ pub enum Notice {
 
 impl Notice {
     const ALL: &[Self] = &[
+        // A cookie can name no other.
         Self::Published,
         Self::SavedAsDraft,
         Self::Deleted, //~{% if features contains "auth" %}

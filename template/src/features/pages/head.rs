@@ -13,6 +13,7 @@ pub const SITE: &str = env!("CARGO_PKG_NAME");
 
 /// Where the header leads besides the articles. The same for everybody, so that pages are.
 const LINKS: &[(&str, &str)] = &[
+    // In the order they are shown.
     ("/api/docs", "API"),    //~{% if features contains "auth" %}
     ("/account", "Account"), //~{% endif %}
 ];

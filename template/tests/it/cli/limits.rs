@@ -93,7 +93,7 @@ fn a_body_beyond_the_limit_is_refused() {
 fn a_request_whose_body_does_not_come_is_answered_in_time() {
     let place = Place::new();
     let service = place.serve_with(&[("APP__SERVER__REQUEST_TIMEOUT", "200ms")]);
-    let answer = http::HalfSent::article(service.address()).answer();
+    let answer = http::HalfSent::article(&service).answer();
     assert_eq!(answer.status, 504);
     assert_eq!(answer.json()["type"], "/problems/timeout");
 }
@@ -105,7 +105,7 @@ fn a_client_that_never_ends_its_body_does_not_keep_its_place() {
         ("APP__SERVER__REQUEST_TIMEOUT", "200ms"),
         ("APP__SERVER__MAX_CONNECTIONS", "1"),
     ]);
-    let forever = http::HalfSent::article(service.address());
+    let forever = http::HalfSent::article(&service);
     assert_eq!(service.get("/health/live").status, 200);
     drop(forever);
 }

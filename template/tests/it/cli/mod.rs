@@ -16,4 +16,5 @@ mod proxy; //~{% endif %}{% if false %}
 mod sqlite; //~{% endif %}
 mod start;
 mod stop;
-mod storage; //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}
+mod storage; //~{% if features contains "auth" %}
+mod users; //~{% endif %}{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

@@ -1,4 +1,4 @@
-//! A folder and a database to run the real binary in, and the binary while it runs.
+//! A folder and a database to run the real binary in, and the binary while it runs.{% capture body %}
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -9,10 +9,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use app::infra::db::Driver;
+use serde_json::json;
 use sqlx::{Connection, Database};
 use tempfile::TempDir;
 
-use super::http::{self, Answer};
+use super::http::{self, Answer}; //~{% if features contains "auth" %}
+use super::users::Writer; //~{% endif %}
 use crate::support::TestDatabase;
 
 /// Longer than anything here takes, on a machine that does other things besides.
@@ -68,7 +70,8 @@ impl Place {
             .env("DATABASE_URL", &self.database.url)
             .env("APP__CACHE__L1_CAPACITY", "16MiB")
             // What is in the cache is what the test has asked for.
-            .env("APP__CACHE__WARMUP_ENABLED", "false")
+            .env("APP__CACHE__WARMUP_ENABLED", "false") //~{% if features contains "auth" %}
+            .envs(super::users::VARIABLES) //~{% endif %}
             .envs(variables.iter().copied());
         command
     }
@@ -95,7 +98,8 @@ impl Place {
 
     /// Starts the service without waiting for anything.
     pub fn start_with(&self, variables: &[(&str, &str)]) -> Service {
-        Service::spawn(self.command(&["serve"], variables))
+        Service::spawn(self.command(&["serve"], variables)) //~{% if features contains "auth" %}
+            .written_by(Writer::new(self, variables)) //~{% endif %}
     }
 }
 
@@ -192,7 +196,8 @@ pub struct Service {
     /// What it has logged so far.
     pub log: Vec<String>,
     public: Option<SocketAddr>,
-    operator: Option<SocketAddr>,
+    operator: Option<SocketAddr>, //~{% if features contains "auth" %}
+    writer: Option<Writer>,       //~{% endif %}
 }
 
 impl Service {
@@ -216,9 +221,15 @@ impl Service {
             lines,
             log: Vec::new(),
             public: None,
-            operator: None,
+            operator: None, //~{% if features contains "auth" %}
+            writer: None,   //~{% endif %}
         }
-    }
+    } //~{% if features contains "auth" %}
+
+    fn written_by(mut self, writer: Writer) -> Self {
+        self.writer = Some(writer);
+        self
+    } //~{% endif %}
 
     #[track_caller]
     pub fn wait_until_it_serves(&mut self) {
@@ -269,8 +280,25 @@ impl Service {
     }
 
     pub fn try_to_publish(&self, title: &str) -> Answer {
-        let article = format!(r#"{{"title":"{title}","status":"published"}}"#);
-        http::send(self.address(), "POST", "/api/v1/articles", &article)
+        let article = json!({ "title": title, "status": "published" }).to_string();
+        self.send("POST", "/api/v1/articles", &article)
+    }
+
+    /// Sends what only a writer may.
+    pub fn send(&self, method: &str, path: &str, json: &str) -> Answer {
+        http::send_with(self.address(), method, path, &self.headers(), json)
+    }
+
+    /// The lines that a writer's request has besides the usual ones.
+    pub fn headers(&self) -> String {
+        let lines = [
+            // For whoever looks at the traffic.
+            "user-agent: a writer\r\n".to_owned(), //~{% if features contains "auth" %}
+            self.writer
+                .as_ref()
+                .map_or_else(String::new, |writer| writer.header(self.address())), //~{% endif %}
+        ];
+        lines.concat()
     }
 
     /// The titles of the articles in the database, the newest first.
@@ -373,4 +401,4 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
         }
     }
     found
-}
+} //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}
