@@ -10,6 +10,7 @@
 //! - [`process`], [`tools`]: child processes, and the programs a fresh machine lacks.
 //! - [`suite`], [`demo`], [`bench`]: the commands.
 
+pub mod accounts;
 pub mod bench;
 pub mod demo;
 pub mod generate;

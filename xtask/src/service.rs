@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use rustix::process::Pid;
 
+use crate::accounts;
 use crate::postgres::free_port;
 use crate::process;
 use crate::repo;
@@ -80,6 +81,8 @@ pub struct Service {
     /// The operator's listener: `127.0.0.1:2112`.
     pub operator: String,
     log: PathBuf,
+    /// Adds who may write, to a service that has accounts.
+    add_writer: Option<Command>,
 }
 
 impl Service {
@@ -89,7 +92,13 @@ impl Service {
         let (port, operator) = (free_or(8080)?, free_or(2112)?);
         let log = folder.join("service.log");
         let file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
-        let child = command(binary, folder)
+        let mut serve = command(binary, folder);
+        let mut add_writer = None;
+        if accounts::are_in(binary, folder)? {
+            serve.envs(accounts::SETTINGS);
+            add_writer = Some(accounts::add(command(binary, folder), env));
+        }
+        let child = serve
             .env("PORT", port.to_string())
             .env("APP__OPERATOR__PORT", operator.to_string())
             .envs(env.iter().copied())
@@ -104,6 +113,7 @@ impl Service {
             address: format!("127.0.0.1:{port}"),
             operator: format!("127.0.0.1:{operator}"),
             log,
+            add_writer,
         };
         service.wait_until_healthy()?;
         Ok(service)
@@ -133,10 +143,22 @@ impl Service {
         get(&self.address, path)
     }
 
-    /// Sends `json` to the public listener.
-    pub fn send(&self, method: &str, path: &str, json: &str) -> Result<Answer> {
+    /// The line in the head of a request by somebody who may write; empty, if everybody may.
+    pub fn authorization(&mut self) -> Result<String> {
+        let Some(add) = &mut self.add_writer else {
+            return Ok(String::new());
+        };
+        accounts::run(add)?;
+        let answer = self.send("POST", accounts::LOGIN, &accounts::credentials(), "")?;
+        accounts::authorization(&answer.text)
+    }
+
+    /// Sends `json` to the public listener, with more lines in its head.
+    pub fn send(&self, method: &str, path: &str, json: &str, lines: &str) -> Result<Answer> {
         let length = json.len();
-        let head = format!("Content-Type: application/json\r\nContent-Length: {length}\r\n");
+        let head = format!(
+            "Content-Type: application/json\r\n{lines}Content-Length: {length}\r\n"
+        );
         ask(&self.address, method, path, &head, json)
     }
 

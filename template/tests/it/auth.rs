@@ -1,9 +1,10 @@
-//! Accounts over the JSON API: the way in, the way out, and everything that must not be one.
+//! Accounts over the JSON API: the way in, the way out, and everything that must not be one.{% capture body %}
 
 mod client;
 mod enumeration;
 mod hostile;
-mod mails;
+mod mails; //~{% if frontend == "pages" %}
+mod pages; //~{% endif %}
 mod passwords;
 mod roles;
 mod sessions;
@@ -137,4 +138,4 @@ async fn every_wrong_value_of_a_registration_is_named() {
             json!([{ "pointer": "/password", "detail": rule }])
         );
     }
-}
+} //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

@@ -244,7 +244,7 @@ impl TestApp {
         let request = request(method, path, headers, body.into()); //~{% if features contains "auth" %}
         let request = self.instance.handles.writer.sign(request); //~{% endif %}
         send(self.address(), request).await
-    } //~{% if features contains "auth" %}
+    } //~{% if features contains "auth" and frontend == "pages" %}
 
     /// The same from somebody who is not signed in.
     pub async fn call_as_nobody(
@@ -255,7 +255,7 @@ impl TestApp {
         body: impl Into<Body>,
     ) -> Answer {
         send(self.address(), request(method, path, headers, body.into())).await
-    }
+    } //~{% endif %}{% if features contains "auth" %}
 
     /// Where mails are written.
     pub fn mails(&self) -> PathBuf {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
-use lettre::message::header::ContentType;
-use lettre::message::{Mailbox, Message};
+use lettre::message::header::{ContentTransferEncoding, ContentType};
+use lettre::message::{Body, Mailbox, Message};
 use lettre::{AsyncFileTransport, AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -190,6 +190,13 @@ impl PostOffice {
 
     async fn send(&self, user: &User, text: Text) -> anyhow::Result<()> {
         let to = Mailbox::new(None, user.email.as_str().parse()?);
+        anyhow::ensure!(
+            text.body.is_ascii(),
+            "a letter has other characters than ASCII"
+        );
+        // As it is: quoted, a link would be broken wherever a mail is looked at as a file.
+        let lines = text.body.replace('\n', "\r\n");
+        let body = Body::dangerous_pre_encoded(lines.into(), ContentTransferEncoding::SevenBit);
         let message = Message::builder()
             .from(self.from.clone())
             .to(to)
@@ -200,7 +207,7 @@ impl PostOffice {
                 self.from.email.domain()
             )))
             .header(ContentType::TEXT_PLAIN)
-            .body(text.body)?;
+            .body(body)?;
         match &self.way {
             Way::Server(server) => server
                 .send(message)
