@@ -1,5 +1,6 @@
 //! The account that the proof and the benchmarks write articles with, where the service has accounts.
 
+use std::cell::RefCell;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -11,50 +12,55 @@ use crate::service;
 /// What a service with accounts wants in production.
 pub const SETTINGS: [(&str, &str); 1] = [("APP__AUTH__SECRET", "vT6mQ2xWk9Zr4LhN8sJd3FbY7cPg5AeU")];
 
-pub const LOGIN: &str = "/api/v1/auth/login";
-pub const EMAIL: &str = "writer@example.com";
-pub const PASSWORD: &str = "correct horse battery staple";
+const LOGIN: &str = "/api/v1/auth/login";
+const EMAIL: &str = "writer@example.com";
+const PASSWORD: &str = "correct horse battery staple";
 
 /// Whether the service has accounts: then it has a subcommand for them.
 pub fn are_in(binary: &Path, folder: &Path) -> Result<bool> {
-    let help = service::command(binary, folder).args(["users", "--help"]).output();
+    let help = service::command(binary, folder)
+        .args(["users", "--help"])
+        .output();
     let help = help.with_context(|| format!("cannot start {}", binary.display()))?;
     Ok(help.status.success())
 }
 
-/// The command that adds the account to a service with the settings `env`.
-pub fn add(mut command: Command, env: &[(&str, &str)]) -> Command {
-    command
-        .args(["users", "add-admin", "--email", EMAIL])
-        .envs(SETTINGS)
-        .envs(env.iter().copied());
-    command
+/// Somebody who may write. The account is made when there is something to write.
+#[derive(Debug)]
+pub struct Writer {
+    add: RefCell<Command>,
 }
 
-/// Runs it; that an earlier start has added the account is as good.
-pub fn run(add: &mut Command) -> Result<()> {
-    let mut child = add
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()?;
-    let mut input = child.stdin.take().context("the command has no input")?;
-    input.write_all(PASSWORD.as_bytes())?;
-    drop(input);
-    child.wait()?;
-    Ok(())
-}
+impl Writer {
+    /// Of a service that `command` would start, with the settings `env`.
+    pub fn new(mut command: Command, env: &[(&str, &str)]) -> Self {
+        command
+            .args(["users", "add-admin", "--email", EMAIL])
+            .envs(SETTINGS)
+            .envs(env.iter().copied())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        Self {
+            add: RefCell::new(command),
+        }
+    }
 
-/// What signs in.
-pub fn credentials() -> String {
-    format!(r#"{{"email":"{EMAIL}","password":"{PASSWORD}"}}"#)
-}
-
-/// The line that shows the access token of an answer.
-pub fn authorization(answer: &str) -> Result<String> {
-    let (_, rest) = answer
-        .split_once(r#""access_token":""#)
-        .with_context(|| format!("no access token: {answer}"))?;
-    let token = rest.split('"').next().unwrap_or_default();
-    Ok(format!("Authorization: Bearer {token}\r\n"))
+    /// The line in the head of a request that shows who sends it.
+    pub fn sign_in(&self, address: &str) -> Result<String> {
+        let mut child = self.add.borrow_mut().spawn()?;
+        let mut input = child.stdin.take().context("the command has no input")?;
+        input.write_all(PASSWORD.as_bytes())?;
+        drop(input);
+        // That an earlier start on the same database has added it is as good.
+        child.wait()?;
+        let credentials = format!(r#"{{"email":"{EMAIL}","password":"{PASSWORD}"}}"#);
+        let answer = service::send(address, "POST", LOGIN, "", &credentials)?;
+        let (_, rest) = answer
+            .text
+            .split_once(r#""access_token":""#)
+            .with_context(|| format!("nobody can sign in: {}", answer.text))?;
+        let token = rest.split('"').next().unwrap_or_default();
+        Ok(format!("Authorization: Bearer {token}\r\n"))
+    }
 }

@@ -1,5 +1,6 @@
 //! Builds, starts, asks and stops a generated service.
 
+use std::cell::OnceCell;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use rustix::process::Pid;
 
-use crate::accounts;
+use crate::accounts::{self, Writer};
 use crate::postgres::free_port;
 use crate::process;
 use crate::repo;
@@ -81,8 +82,9 @@ pub struct Service {
     /// The operator's listener: `127.0.0.1:2112`.
     pub operator: String,
     log: PathBuf,
-    /// Adds who may write, to a service that has accounts.
-    add_writer: Option<Command>,
+    /// Who may write, in a service that has accounts.
+    writer: Option<Writer>,
+    authorization: OnceCell<String>,
 }
 
 impl Service {
@@ -93,10 +95,10 @@ impl Service {
         let log = folder.join("service.log");
         let file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         let mut serve = command(binary, folder);
-        let mut add_writer = None;
+        let mut writer = None;
         if accounts::are_in(binary, folder)? {
             serve.envs(accounts::SETTINGS);
-            add_writer = Some(accounts::add(command(binary, folder), env));
+            writer = Some(Writer::new(command(binary, folder), env));
         }
         let child = serve
             .env("PORT", port.to_string())
@@ -113,7 +115,8 @@ impl Service {
             address: format!("127.0.0.1:{port}"),
             operator: format!("127.0.0.1:{operator}"),
             log,
-            add_writer,
+            writer,
+            authorization: OnceCell::new(),
         };
         service.wait_until_healthy()?;
         Ok(service)
@@ -144,22 +147,21 @@ impl Service {
     }
 
     /// The line in the head of a request by somebody who may write; empty, if everybody may.
-    pub fn authorization(&mut self) -> Result<String> {
-        let Some(add) = &mut self.add_writer else {
-            return Ok(String::new());
-        };
-        accounts::run(add)?;
-        let answer = self.send("POST", accounts::LOGIN, &accounts::credentials(), "")?;
-        accounts::authorization(&answer.text)
+    pub fn authorization(&self) -> Result<&str> {
+        if self.authorization.get().is_none() {
+            let line = match &self.writer {
+                Some(writer) => writer.sign_in(&self.address)?,
+                None => String::new(),
+            };
+            // Nobody else can have been faster.
+            let _ = self.authorization.set(line);
+        }
+        Ok(self.authorization.get().map_or("", String::as_str))
     }
 
-    /// Sends `json` to the public listener, with more lines in its head.
-    pub fn send(&self, method: &str, path: &str, json: &str, lines: &str) -> Result<Answer> {
-        let length = json.len();
-        let head = format!(
-            "Content-Type: application/json\r\n{lines}Content-Length: {length}\r\n"
-        );
-        ask(&self.address, method, path, &head, json)
+    /// Sends `json` to the public listener, as somebody who may write.
+    pub fn send(&self, method: &str, path: &str, json: &str) -> Result<Answer> {
+        send(&self.address, method, path, self.authorization()?, json)
     }
 
     /// What the service has logged so far.
@@ -206,6 +208,13 @@ impl Drop for Service {
             let _ = self.child.wait();
         }
     }
+}
+
+/// Sends `json` with more lines in the head.
+pub fn send(address: &str, method: &str, path: &str, lines: &str, json: &str) -> Result<Answer> {
+    let length = json.len();
+    let head = format!("Content-Type: application/json\r\n{lines}Content-Length: {length}\r\n");
+    ask(address, method, path, &head, json)
 }
 
 /// One HTTP request on its own connection.

@@ -56,7 +56,7 @@ impl IntoResponses for Limited {
 
 fn problems(problems: &[(&str, &str)]) -> Responses {
     let problem = |(status, description): &(&str, &str)| {
-        let document = Ref::from_schema_name("ProblemDocument");
+        let document = Ref::from_schema_name("Problem");
         let content = ContentBuilder::new().schema(Some(document)).build();
         let response = ResponseBuilder::new()
             .description(*description)

@@ -9,7 +9,7 @@ use crate::component::Routes;
 use crate::features::auth::Auth;
 use crate::features::auth::domain::Permission;
 use crate::features::auth::error::AuthError;
-use crate::http::Problem;
+use crate::http::{Kind, Problem};
 
 /// Lets only those who have the permission use `forms`, be it to look at them.
 pub fn fence(forms: Routes, fence: (Auth, Permission)) -> Routes {
@@ -33,7 +33,7 @@ async fn pass(
         }
         Err((AuthError::Unauthenticated, _)) => {
             let detail = "You are no longer signed in. Sign in again in another tab, then reload this page: nothing you wrote is lost.";
-            let problem = Problem::new(crate::http::Kind::Unauthenticated).detail(detail);
+            let problem = Problem::new(Kind::Unauthenticated).detail(detail);
             problem.into_response()
         }
         Err((error, _)) => Problem::from(error).into_response(),
