@@ -124,9 +124,7 @@ impl App {
         let components = crate::features::auth::protect(components, &platform); //~{% endif %}
         for component in components {
             tracing::debug!(component = component.name, "assembled");
-            if let Some(refusal) = component.refused {
-                return Err(refusal);
-            }
+            component.refused.map_or(Ok(()), Err)?;
             api = api.merge(component.api);
             pages = pages.join(component.pages.merge(component.forms))?;
             operator = operator.join(component.operator)?;

@@ -159,8 +159,8 @@ impl Accounts {
         let user = self.get(found.ok_or(AuthError::LinkInvalid)?).await?;
         // A password that is refused leaves the link as it is.
         let hash = self.hashed("password", password, &user).await?;
-        let taken = self.store.take_link(token, Purpose::Reset, now).await?;
-        taken.ok_or(AuthError::LinkInvalid)?;
+        let owner = self.store.take_link(token, Purpose::Reset, now).await?;
+        owner.ok_or(AuthError::LinkInvalid)?;
         self.store.set_password(user.id, &hash, now).await?;
         // Whoever reads the mails of an address has it.
         self.store.verify_user(user.id, now).await?;

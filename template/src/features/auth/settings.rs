@@ -107,6 +107,10 @@ fn all_long_enough(secrets: &[Secret]) -> Result<(), ValidationError> {
     secrets.iter().try_for_each(long_enough)
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature validator asks for"
+)]
 fn some_memory(memory: &ByteSize) -> Result<(), ValidationError> {
     // Argon2 wants 8 KiB for each lane; more than this and one sign-in fills a machine.
     if (ByteSize::kib(8)..=ByteSize::gib(1)).contains(memory) {

@@ -124,7 +124,7 @@ async fn administrators_see_everybody_in_the_order_they_came() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|user| &user["email"])
+        .map(|one| &one["email"])
         .collect();
     assert_eq!(emails.len(), 2);
     assert!(emails.contains(&&json!("ada@example.com")) && list.get("next").is_none());

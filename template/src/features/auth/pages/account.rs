@@ -122,16 +122,12 @@ pub async fn rename(
         Err(way) => return Ok(way),
     };
     let mut errors = Errors::default();
-    match errors.check("name", Name::parse(&form.name)) {
-        Some(name) => {
-            pages.auth.accounts.rename(caller.user.id, &name).await?;
-            Ok(see("/account", Some(Notice::AccountSaved), None))
-        }
-        None => {
-            let page = pages.account_page(&caller, &form.name, &errors).await?;
-            pages.show_refused(&request, page).await
-        }
-    }
+    let Some(name) = errors.check("name", Name::parse(&form.name)) else {
+        let page = pages.account_page(&caller, &form.name, &errors).await?;
+        return pages.show_refused(&request, page).await;
+    };
+    pages.auth.accounts.rename(caller.user.id, &name).await?;
+    Ok(see("/account", Some(Notice::AccountSaved), None))
 }
 
 #[derive(Default, Deserialize)]

@@ -1,5 +1,7 @@
 //! The fence around forms: who is not signed in is led to where one can, and back.
 
+use std::fmt::Write;
+
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -46,9 +48,12 @@ fn escaped(path: &str) -> String {
     for byte in path.bytes() {
         match byte {
             b'/' | b'-' | b'_' | b'.' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {
-                escaped.push(byte.into())
+                escaped.push(byte.into());
             }
-            _ => escaped.push_str(&format!("%{byte:02X}")),
+            _ => {
+                // Writing to memory does not fail.
+                let _ = write!(escaped, "%{byte:02X}");
+            }
         }
     }
     escaped

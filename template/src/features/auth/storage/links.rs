@@ -64,7 +64,7 @@ impl Store {
         purpose: Purpose,
         now: DateTime<Utc>,
     ) -> Result<Option<UserId>, StoreError> {
-        let taken = sqlx::query_scalar(
+        let owner = sqlx::query_scalar(
             "DELETE FROM mailed_links WHERE hash = $1 AND purpose = $2 AND expires_at > $3 RETURNING user_id",
         )
         .bind(token.digest())
@@ -72,7 +72,7 @@ impl Store {
         .bind(now)
         .fetch_optional(self.db.pool());
         self.db
-            .timed("delete", "mailed_links", taken)
+            .timed("delete", "mailed_links", owner)
             .await
             .map_err(store_error)
     }

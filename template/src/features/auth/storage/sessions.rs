@@ -181,14 +181,14 @@ impl Store {
     ) -> Result<Rotation, StoreError> {
         let rotate = async {
             let mut tx = self.db.begin().await?;
-            let used = sqlx::query_scalar(
+            let rotated = sqlx::query_scalar(
                 "UPDATE refresh_tokens SET used_at = $1 WHERE hash = $2 AND used_at IS NULL RETURNING session_id",
             )
             .bind(now)
             .bind(old.digest())
             .fetch_optional(&mut *tx)
             .await?;
-            let Some(session): Option<SessionId> = used else {
+            let Some(session): Option<SessionId> = rotated else {
                 let known =
                     sqlx::query_scalar("SELECT session_id FROM refresh_tokens WHERE hash = $1")
                         .bind(old.digest())
