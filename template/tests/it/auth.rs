@@ -99,7 +99,7 @@ async fn users_change_their_name_and_nothing_else_of_themselves() {
         r#"{"name":"Ada","role":"admin"}"#,
         r#"{"name":"Ada","is_active":true}"#,
         r#"{"name":""}"#,
-        r#"{}"#,
+        "{}",
     ] {
         let refused = ada.send("PATCH", "/users/me", body).await;
         assert_eq!(refused.status, 422, "{body}");
