@@ -7,11 +7,11 @@ CREATE TABLE articles (
     title        TEXT        NOT NULL,
     summary      TEXT        NOT NULL,
     body         TEXT        NOT NULL,
-    status       TEXT        NOT NULL CHECK (status IN ('draft', 'published')),
-    published_at TIMESTAMPTZ CHECK (published_at IS NOT NULL OR status = 'draft'),
+    status       TEXT        NOT NULL CONSTRAINT articles_status_check CHECK (status IN ('draft', 'published')),
+    published_at TIMESTAMPTZ CONSTRAINT articles_published_at_check CHECK (published_at IS NOT NULL OR status = 'draft'),
     created_at   TIMESTAMPTZ NOT NULL,
     updated_at   TIMESTAMPTZ NOT NULL,
-    version      BIGINT      NOT NULL CHECK (version >= 1)
+    version      BIGINT      NOT NULL CONSTRAINT articles_version_check CHECK (version >= 1)
 );
 
 CREATE TABLE article_tags (

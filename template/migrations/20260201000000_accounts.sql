@@ -39,6 +39,7 @@ CREATE INDEX refresh_tokens_by_session ON refresh_tokens (session_id);
 CREATE TABLE mailed_links (
     hash       TEXT        NOT NULL PRIMARY KEY,
     user_id    UUID        NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    email      TEXT        NOT NULL, -- where it was sent
     purpose    TEXT        NOT NULL CHECK (purpose IN ('verify', 'reset')),
     expires_at TIMESTAMPTZ NOT NULL
 );

@@ -11,10 +11,12 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::component::{Component, Health, Probe, Route, Routes, Samples, Task, Warm};
+use crate::handlers::operator::debug::TaskTable;
 use crate::handlers::system::Phase;
 use crate::http::problem::Presentation;
 use crate::http::{Front, Listeners, ServerSettings};
 use crate::platform::Platform;
+use crate::telemetry::{Failure, FailureKind};
 use crate::{handlers, http, infra, telemetry};
 
 /// How long background tasks and writes may take to end.
@@ -35,13 +37,16 @@ fn components(platform: &Platform) -> Vec<Component> {
         handlers::operator::component(platform),
         handlers::articles::component(articles.clone()), //~{% if frontend == "spa" %}
         //+ crate::features::spa::component(platform),
-        //+ crate::features::spa::articles::component(articles.clone(), platform), //~{% endif %}{% if frontend == "pages" %}
+        //+ crate::features::spa::articles::component(articles.clone(), platform),
+        //+ crate::features::sitemap::component(articles.clone(), [], platform), //~{% endif %}{% if frontend == "pages" %}
         crate::features::pages::component(platform),
         crate::features::pages::articles::component(articles.clone(), platform),
         crate::features::pages::browser::component(platform),
         crate::features::pages::feed::component(articles.clone(), platform),
-        crate::features::pages::sitemap::component(articles.clone(), &content, platform),
-        crate::features::pages::content::component(content, platform), //~{% endif %}
+        crate::features::sitemap::component(articles.clone(), content.paths(), platform),
+        crate::features::pages::content::component(content, platform), //~{% endif %}{% if features contains "pwa" %}
+        // For visitors without a network.
+        crate::features::pwa::component(platform), //~{% endif %}
     ]
 }
 
@@ -141,27 +146,27 @@ impl App {
         let (api, document) = OpenApiRouter::with_openapi(base_document())
             .nest("/api/v1", api)
             .split_for_parts();
-        let viewer = SwaggerUi::new("/api/docs")
-            // By default it sends the address of the document to a validator on the internet.
-            .config(Config::default().validator_url("none"))
-            .url("/api/openapi.json", document.clone());
         let (pages, mut routes) = pages.into_parts();
         routes.extend(documented_routes(&document));
         routes.sort();
-        let public = http::around(
-            pages.merge(api).merge(viewer),
-            &platform.settings.server,
+        let public = http::around_public(
+            pages.merge(http::around_api(api)).merge(viewer(&document)),
+            &platform.settings,
             presentation,
             platform.tasks.clone(),
+            &platform.rate_limits,
         );
         let front = Front::new(
             platform.pages.clone(),
             public.clone(),
             platform.clock.clone(),
-        ); //~{% if frontend == "pages" %}
+        );
+        let front = front.with_settings(&platform.settings.server, &platform.settings.security); //~{% if frontend == "pages" %}
         let front = front.with_assets(platform.assets.clone()); //~{% endif %}
-        let (operator, _) = operator.into_parts();
         tasks.extend(warm_up(&platform, warm, public, phase.is_starting));
+        let (table, tasks) = TaskTable::watch(tasks);
+        let debug = handlers::operator::debug::routes(&routes, &platform.settings, table);
+        let (operator, _) = operator.join(debug)?.into_parts();
         Ok(Self {
             public: front,
             operator: http::around_operator(operator, &platform.settings, platform.tasks.clone()),
@@ -203,8 +208,8 @@ impl App {
         Ok(added)
     }
 
-    /// Serves until the shutdown token is cancelled, then stops in order: no new requests, the ones in flight to
-    /// their end, tasks, stores; the operator's listener last, so that it can be watched.
+    /// Serves until the shutdown token is cancelled, then stops in order: not ready any more, no new requests, the ones
+    /// in flight to their end, tasks, stores; the operator's listener last, so that it can be watched.
     pub async fn run(self, listeners: Listeners) {
         let settings = self.platform.settings.server.clone();
         let tasks = self.platform.tasks.clone();
@@ -213,6 +218,12 @@ impl App {
             tasks.spawn(async move {
                 if let Err(error) = run.await {
                     tracing::error!(task = name, %error, "a background task ended early");
+                    telemetry::report(&Failure {
+                        kind: FailureKind::Task,
+                        cause: Some(&error.to_string()),
+                        request_id: "",
+                        route: None,
+                    });
                 }
             });
         }
@@ -228,13 +239,16 @@ impl App {
         );
         let operator = tokio::spawn(operator);
 
-        http::serve(
-            listeners.public,
-            self.public,
-            settings,
-            self.platform.shutdown.clone(),
-        )
-        .await;
+        let drain_delay = settings.drain_delay;
+        let stop_accepting = CancellationToken::new();
+        let drained = stop_accepting.clone().drop_guard();
+        let shutdown = self.platform.shutdown.clone();
+        tokio::spawn(async move {
+            shutdown.cancelled().await;
+            tokio::time::sleep(drain_delay).await;
+            drop(drained);
+        });
+        http::serve(listeners.public, self.public, settings, stop_accepting).await;
 
         self.platform.stop_tasks.cancel();
         tasks.close();
@@ -258,6 +272,14 @@ impl App {
             tracing::error!(%error, "the operator listener failed");
         }
     }
+}
+
+/// The page that shows the document.
+fn viewer(document: &OpenApi) -> SwaggerUi {
+    SwaggerUi::new("/api/docs")
+        // By default it sends the address of the document to a validator on the internet.
+        .config(Config::default().validator_url("none"))
+        .url("/api/openapi.json", document.clone())
 }
 
 /// The document before any component has added to it.

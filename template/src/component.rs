@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::handler::Handler;
 use axum::routing::{MethodRouter, get, post};
+use serde::Serialize;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::http::problem::ErrorPage;
@@ -87,7 +88,7 @@ impl Probe {
 }
 
 /// One line of `routes`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Route {
     pub path: String,
     pub method: String,

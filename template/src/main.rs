@@ -121,8 +121,8 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         shutdown.cancel();
     });
     tracing::info!(
-        public = format!("http://{}", listeners.public.local_addr()?),
-        operator = format!("http://{}", listeners.operator.local_addr()?),
+        public = listeners.public.to_string(),
+        operator = listeners.operator.to_string(),
         version = telemetry::build_info().version,
         "serving"
     );

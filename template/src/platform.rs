@@ -8,9 +8,13 @@ use tokio_util::task::TaskTracker;
 use crate::domain::clock::Clock;
 use crate::domain::events::Events; //~{% if frontend == "pages" %}
 use crate::http::assets::Assets; //~{% endif %}
+use crate::http::csrf::Csrf;
 use crate::http::page_cache::PageCache;
+use crate::http::security;
 use crate::infra::cache::Store;
 use crate::infra::db::Database;
+use crate::infra::outbound::Outbound;
+use crate::infra::rate_limit::RateLimits;
 use crate::settings::Settings;
 use crate::telemetry::{Exporter, build_info};
 
@@ -18,10 +22,16 @@ pub struct Platform {
     pub settings: Settings,
     pub metrics: Exporter,
     pub database: Database,
+    /// To call other services.
+    pub outbound: Outbound,
     pub cache: Store,
     pub pages: PageCache, //~{% if frontend == "pages" %}
     /// What pages load.
     pub assets: Assets, //~{% endif %}
+    /// Makes the tokens of forms.
+    pub csrf: Csrf,
+    /// Makes limiters of what clients may do.
+    pub rate_limits: RateLimits,
     pub events: Events,
     pub clock: Clock,
     /// Ends serving.
@@ -41,7 +51,16 @@ impl Platform {
         let metrics = Exporter::install()?;
         let database = connect(&settings).await?;
         let cache = open_cache(&settings, &clock);
-        Ok(Self::assemble(settings, metrics, database, cache, clock))
+        let limits = RateLimits::local(clock.clone()); //~{% if features contains "redis" %}
+        let limits = match &settings.redis.url {
+            Some(url) => RateLimits::shared(&settings.redis, url, clock.clone())?,
+            None => limits,
+        }; //~{% endif %}
+        let platform = Self::assemble(settings, metrics, database, cache, clock)?;
+        Ok(Self {
+            rate_limits: limits,
+            ..platform
+        })
     }
 
     /// A platform that touches nothing: to look at the routes and the document they make.
@@ -53,7 +72,7 @@ impl Platform {
         let clock = Clock::system();
         let database = Database::open(&settings.database)?;
         let cache = Store::in_memory(settings.cache.clone(), clock.clone());
-        Ok(Self::assemble(settings, metrics, database, cache, clock))
+        Self::assemble(settings, metrics, database, cache, clock)
     }
 
     /// `metrics` record already: the stores have taken their handles from them.
@@ -63,24 +82,30 @@ impl Platform {
         database: Database,
         cache: Store,
         clock: Clock,
-    ) -> Self {
+    ) -> anyhow::Result<Self> {
+        security::configure(&settings.security);
+        let csrf = Csrf::new(settings.security.csrf_secret.as_ref(), clock.clone());
+        let outbound = Outbound::new(&settings.outbound, clock.clone())?;
         let pages = PageCache::new(&cache, clock.clone()); //~{% if frontend == "pages" %}
         let is_watched = settings.environment.is_development();
         let assets = Assets::open(&settings.assets, is_watched); //~{% endif %}
-        Self {
+        Ok(Self {
             settings,
             metrics,
             database,
+            outbound,
             pages, //~{% if frontend == "pages" %}
             // Opened before any page is made, which may refer to them.
             assets, //~{% endif %}
             cache,
+            csrf,
+            rate_limits: RateLimits::local(clock.clone()),
             events: Events::default(),
             clock,
             shutdown: CancellationToken::new(),
             stop_tasks: CancellationToken::new(),
             tasks: TaskTracker::new(),
-        }
+        })
     }
 
     /// Closes the stores: everything written is kept.

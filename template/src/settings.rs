@@ -19,10 +19,14 @@ use self::layers::{Layers, each_leaf};
 pub use self::secret::Secret; //~{% if features contains "auth" %}
 use crate::features::auth::AuthSettings; //~{% endif %}{% if frontend == "pages" %}
 use crate::http::assets::AssetSettings; //~{% endif %}
+use crate::http::cors::CorsSettings;
+use crate::http::rate_limit::RateLimitSettings;
+use crate::http::security::SecuritySettings;
 use crate::http::{OperatorSettings, ServerSettings};
 use crate::infra::cache::CacheSettings; //~{% if features contains "redis" %}
 use crate::infra::cache::RedisSettings; //~{% endif %}
 use crate::infra::db::DatabaseSettings;
+use crate::infra::outbound::OutboundSettings;
 use crate::telemetry::LogSettings;
 
 const LOCAL_FILE: &str = "config/local.toml";
@@ -40,7 +44,15 @@ pub struct Settings {
     #[validate(nested)]
     pub operator: OperatorSettings,
     #[validate(nested)]
+    pub rate_limit: RateLimitSettings,
+    #[validate(nested)]
+    pub cors: CorsSettings,
+    #[validate(nested)]
+    pub security: SecuritySettings,
+    #[validate(nested)]
     pub database: DatabaseSettings,
+    #[validate(nested)]
+    pub outbound: OutboundSettings,
     #[validate(nested)]
     pub cache: CacheSettings, //~{% if features contains "redis" %}
     #[validate(nested)]
@@ -56,8 +68,9 @@ impl Settings {
     fn weak_secrets(&self) -> Vec<&'static str> {
         let secrets = [
             // What opens the service to whoever has it.
-            ("operator.token", &self.operator.token), //~{% if features contains "auth" %}
-            ("auth.secret", &self.auth.secret),       //~{% endif %}
+            ("operator.token", &self.operator.token),
+            ("security.csrf_secret", &self.security.csrf_secret), //~{% if features contains "auth" %}
+            ("auth.secret", &self.auth.secret),                   //~{% endif %}
         ];
         let weak = secrets
             .iter()

@@ -1,6 +1,8 @@
 //! What the template renders, for every combination of answers, by the oldest and the newest cargo-generate.
 
+mod manifests;
 mod mutations;
 mod refusals;
 mod render;
+mod scripts;
 mod ways;

@@ -102,6 +102,23 @@ fn an_answer_the_option_does_not_have_is_refused() -> Result<()> {
 }
 
 #[test]
+fn a_feature_without_what_it_needs_is_refused() -> Result<()> {
+    for (release, tool) in releases() {
+        for frontend in ["none", "spa"] {
+            let workshop = Workshop::new();
+            let answers = [("features", "redis,pwa"), ("frontend", frontend)];
+            let message = refused(workshop.generate(&tool, "shop", &answers));
+            assert!(
+                message.contains("'pwa'") && message.contains("needs frontend=pages"),
+                "{release}: {message}"
+            );
+            assert_only_an_empty_folder_is_left(&workshop)?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
 fn a_misspelt_option_is_refused_with_the_right_one() -> Result<()> {
     for (release, tool) in releases() {
         for (wrong, right) in [

@@ -38,7 +38,8 @@ fn follow_the_guide(generated: &Generated, heading: &str) -> Result<()> {
     shell
         .args(["-euo", "pipefail", "-c", commands])
         .current_dir(generated.project()?)
-        .env("CARGO_TARGET_DIR", repo::services_target());
+        .env("CARGO_TARGET_DIR", repo::services_target())
+        .env("CARGO_INCREMENTAL", "0");
     process::capture(&mut shell)?;
     generated.has_no_clippy_warning()?;
     generated.passes_its_own_tests()

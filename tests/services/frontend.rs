@@ -67,7 +67,7 @@ fn build_script(name: &str) -> Result<PathBuf> {
             .to_string_lossy()
             .rsplit_once('-')
             .is_some_and(|(of, _)| of == name);
-        let script = folder.path().join("build-script-build");
+        let script = folder.path().join("build-script-main");
         if is_its && script.exists() {
             return Ok(script);
         }

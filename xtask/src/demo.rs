@@ -74,9 +74,14 @@ pub fn built_and_started(name: &str, project: &Path) -> Result<Service> {
     let binary = service::binary(name, "debug");
     println!("Filling its database with articles …");
     process::run(service::command(&binary, project).arg("seed"))?;
+    start(name, project)
+}
+
+/// Starts a project that is built and has its articles.
+pub fn start(name: &str, project: &Path) -> Result<Service> {
     let started = Instant::now();
     println!("Starting it …");
-    let service = Service::start(&binary, project, &[])?;
+    let service = Service::start(&service::binary(name, "debug"), project, &[])?;
     println!(
         "First answer after {:.0} ms.",
         started.elapsed().as_secs_f32() * 1000.0

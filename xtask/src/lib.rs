@@ -7,21 +7,27 @@
 //! - [`proof`]: what must be true of a rendered project?
 //! - [`mutate`]: would the proof notice a broken marker?
 //! - [`postgres`], [`redis`], [`service`]: the real servers and the real service the tests talk to.
+//! - [`ship`], [`image`]: do the scripts, workflows and manifests hold, and is the image small, without privileges, and serving?
 //! - [`process`], [`tools`]: child processes, and the programs a fresh machine lacks.
+//! - [`browser`]: what does a service look like in Chromium?
 //! - [`suite`], [`demo`], [`bench`]: the commands.
 
 pub mod accounts;
 pub mod bench;
+pub mod browser;
 pub mod demo;
 pub mod generate;
+pub mod image;
 pub mod mutate;
 pub mod postgres;
 pub mod process;
 pub mod profiles;
+pub mod prometheus;
 pub mod proof;
 pub mod redis;
 pub mod repo;
 pub mod service;
+pub mod ship;
 pub mod suite;
 pub mod template;
 pub mod tools;

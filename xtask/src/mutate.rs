@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
 use crate::generate::{self, Request, Tool};
@@ -33,14 +33,18 @@ pub struct Outcome {
 /// Tries every mutation of the template on a copy of it.
 pub fn try_all() -> Result<Outcome> {
     let copy = repo::clean_copy()?;
-    let profiles = profiles::rendered(&Config::read(copy.path())?);
+    let mut profiles = profiles::rendered(&Config::read(copy.path())?);
+    // Otherwise everything would be noticed.
+    if let Some(problem) = first_problem(copy.path(), &mut profiles) {
+        bail!("the proof fails before anything is broken: {problem}");
+    }
     let mut outcome = Outcome::default();
     for mutation in mutations(copy.path())? {
         process::check_interrupt()?;
         let path = copy.path().join(&mutation.file);
         let original = fs::read_to_string(&path)?;
         fs::write(&path, &mutation.text)?;
-        let noticed = first_problem(copy.path(), &profiles);
+        let noticed = first_problem(copy.path(), &mut profiles);
         fs::write(&path, original)?;
         match noticed {
             Some(problem) => outcome.caught.push((mutation.what, problem)),
@@ -50,22 +54,27 @@ pub fn try_all() -> Result<Outcome> {
     Ok(outcome)
 }
 
-/// What the proof says about the template in `source`, if it says anything.
-fn first_problem(source: &Path, profiles: &[Profile]) -> Option<String> {
+/// What the proof says about the template in `source`, if it says anything. The profile that says it comes first the next
+/// time: what is broken next is most often its neighbour.
+fn first_problem(source: &Path, profiles: &mut [Profile]) -> Option<String> {
     match proof::of_template(source) {
         Err(error) => return Some(format!("{error:#}")),
         Ok(problems) if !problems.is_empty() => return problems.into_iter().next(),
         Ok(_) => {}
     }
-    let first_with = |proof: Proof| {
-        profiles.iter().find_map(|profile| {
+    for proof in [proof::of_files as Proof, proof::of_project] {
+        for turn in 0..profiles.len() {
+            let profile = &profiles[turn];
             let problems = problems_of(source, profile, proof)
                 .unwrap_or_else(|error| vec![format!("{error:#}")]);
-            let first = problems.into_iter().next()?;
-            Some(format!("{}: {first}", profile.name))
-        })
-    };
-    first_with(proof::of_files).or_else(|| first_with(proof::of_project))
+            if let Some(first) = problems.into_iter().next() {
+                let said = format!("{}: {first}", profile.name);
+                profiles[..=turn].rotate_right(1);
+                return Some(said);
+            }
+        }
+    }
+    None
 }
 
 type Proof = fn(&Path, &Path, &Profile) -> Result<Vec<String>>;

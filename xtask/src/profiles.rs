@@ -9,6 +9,9 @@ use crate::template::Config;
 /// Options whose answer changes no line of Rust: profiles that differ only here are rendered, but not compiled twice.
 const WITHOUT_RUST: [&str; 2] = ["license", "description"];
 
+/// Choices of `features` that `hooks/check.rhai` refuses without this answer to another option.
+const NEEDS: [(&str, &str, &str); 1] = [("pwa", "frontend", "pages")];
+
 /// One answer to every question of the template.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Profile {
@@ -74,6 +77,19 @@ struct Factor {
     option: String,
     default: String,
     values: Vec<String>,
+}
+
+/// Whether the template refuses what this row has answered; `None` is a question that is still open.
+fn is_refused(factors: &[Factor], row: &[Option<&str>]) -> bool {
+    let answers = || factors.iter().zip(row);
+    NEEDS.iter().any(|(choice, option, needed)| {
+        let is_taken = answers()
+            .any(|(factor, answer)| factor.option == "features" && *answer == Some(*choice));
+        let is_other = answers().any(|(factor, answer)| {
+            factor.option == *option && answer.is_some_and(|answer| answer != *needed)
+        });
+        is_taken && is_other
+    })
 }
 
 fn factors(config: &Config) -> Vec<Factor> {
@@ -148,6 +164,31 @@ pub fn compiled(config: &Config) -> Vec<Profile> {
         .collect()
 }
 
+/// Of the compiled profiles, those whose own tests are run: the defaults, and as few as have every other answer once. Those
+/// that differ most come first, so that answers are tried together.
+#[must_use]
+pub fn tested(config: &Config) -> BTreeSet<String> {
+    let all = compiled(config);
+    let answers = |profile: &Profile| -> BTreeSet<String> {
+        let rust = profile.rust_answers().into_iter();
+        rust.flat_map(|(option, answer)| {
+            let taken = answer.split(',').map(move |one| format!("{option}={one}"));
+            taken.collect::<Vec<_>>()
+        })
+        .collect()
+    };
+    let mut seen = BTreeSet::new();
+    let mut names = BTreeSet::new();
+    for profile in all.iter().take(1).chain(all.iter().rev()) {
+        let new: Vec<_> = answers(profile).difference(&seen).cloned().collect();
+        if !new.is_empty() {
+            seen.extend(new);
+            names.insert(profile.name.clone());
+        }
+    }
+    names
+}
+
 /// The rendered profile called `name`.
 pub fn find(config: &Config, name: &str) -> Result<Profile> {
     let all = rendered(config);
@@ -169,7 +210,11 @@ fn all_pairs(factors: &[Factor]) -> BTreeSet<Pair> {
         for (j, second) in factors.iter().enumerate().skip(i + 1) {
             for a in &first.values {
                 for b in &second.values {
-                    pairs.insert((i, a.clone(), j, b.clone()));
+                    let mut row = vec![None; factors.len()];
+                    (row[i], row[j]) = (Some(a.as_str()), Some(b.as_str()));
+                    if !is_refused(factors, &row) {
+                        pairs.insert((i, a.clone(), j, b.clone()));
+                    }
                 }
             }
         }
@@ -181,7 +226,7 @@ fn cover(row: &[String], missing: &mut BTreeSet<Pair>) {
     missing.retain(|(i, a, j, b)| row[*i] != *a || row[*j] != *b);
 }
 
-/// A row with `pair`, every other factor set to the value that covers most of what is missing.
+/// A row with `pair`, every other factor set to the value that covers most of what is missing and is not refused.
 fn row_covering(
     factors: &[Factor],
     defaults: &[String],
@@ -202,7 +247,13 @@ fn row_covering(
             cover(&candidate, &mut left);
             missing.len() - left.len()
         };
-        if let Some(best) = factor.values.iter().max_by_key(covers) {
+        let is_accepted = |value: &&String| {
+            let mut candidate: Vec<_> = row.iter().map(|answer| Some(answer.as_str())).collect();
+            candidate[i] = Some(value.as_str());
+            !is_refused(factors, &candidate)
+        };
+        let best = factor.values.iter().filter(is_accepted);
+        if let Some(best) = best.max_by_key(covers) {
             row[i].clone_from(best);
         }
     }
@@ -258,6 +309,24 @@ mod tests {
     }
 
     #[test]
+    fn every_answer_is_among_the_tested() {
+        let all = compiled(&config());
+        let tested = tested(&config());
+        assert!(tested.contains("defaults"));
+        for profile in &all {
+            for (option, answer) in profile.rust_answers() {
+                let has = |other: &&Profile| other.answer(option) == Some(answer);
+                let found = all.iter().filter(has);
+                assert!(
+                    found.into_iter().any(|other| tested.contains(&other.name)),
+                    "{option} = {answer}"
+                );
+            }
+        }
+        assert!(tested.len() < all.len());
+    }
+
+    #[test]
     fn each_choice_of_many_is_taken_and_left_with_every_other_value() {
         let mut config = config();
         config.options.push(TemplateOption {
@@ -276,6 +345,22 @@ mod tests {
                 "{expected:?} in {answers:?}"
             );
         }
+    }
+
+    #[test]
+    fn what_the_template_refuses_is_not_rendered() {
+        let mut config = config();
+        config.options.push(TemplateOption {
+            name: "features".into(),
+            default: String::new(),
+            choices: vec!["pwa".into(), "redis".into()],
+            many: true,
+        });
+        let all = rendered(&config);
+        let with = |feature| all.iter().filter(move |p| p.takes("features", feature));
+        assert!(with("pwa").all(|p| p.answer("frontend") == Some("pages")));
+        assert!(with("pwa").any(|p| p.answer("database") == Some("postgres")));
+        assert!(with("redis").any(|p| p.answer("frontend") == Some("none")));
     }
 
     #[test]

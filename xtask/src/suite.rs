@@ -9,25 +9,29 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use tempfile::NamedTempFile;
 
-use crate::demo;
+use crate::browser;
 use crate::mutate;
 use crate::postgres::Postgres;
 use crate::process;
+use crate::prometheus;
 use crate::redis;
 use crate::repo;
 use crate::service;
+use crate::ship;
 use crate::tools;
 
 /// Where a test finds the administration address of a PostgreSQL server.
 pub const POSTGRES_URL: &str = "TEST_DATABASE_URL";
 /// Where the proof finds the oldest supported cargo-generate.
 pub const CARGO_GENERATE: &str = "AXLE_CARGO_GENERATE";
+/// Gives a debug build the assets of a release.
+pub const EMBED_ASSETS: &str = "EMBED_ASSETS";
 /// Where a test notes that this machine cannot run it.
 const SKIPPED: &str = "AXLE_SKIPPED";
 
 type Step = (&'static str, fn(&mut Suite) -> Result<()>);
 
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 15] = [
     ("template tools: format", |suite| {
         suite.check(workspace("fmt --all --check"))
     }),
@@ -47,6 +51,14 @@ const STEPS: [Step; 10] = [
         redis::server()?;
         suite.check(in_place("test"))
     }),
+    (
+        "template in place: tests with the assets of a release",
+        |suite| {
+            let mut test = in_place("test --test it -- assets pages:: page_cache pwa::");
+            test.env(EMBED_ASSETS, "1");
+            suite.check(test)
+        },
+    ),
     ("template in place: tests on PostgreSQL", |suite| {
         redis::server()?;
         let mut test = in_place("test --features postgres");
@@ -56,6 +68,9 @@ const STEPS: [Step; 10] = [
     ("proof: every combination renders right", |suite| {
         let mut test = workspace("test --workspace --lib --bins --test proof");
         test.env(CARGO_GENERATE, tools::oldest_cargo_generate()?);
+        if let Some(folder) = in_memory() {
+            test.env("TMPDIR", folder);
+        }
         suite.check(test)
     }),
     (
@@ -67,9 +82,23 @@ const STEPS: [Step; 10] = [
             suite.check(test)
         },
     ),
-    ("browser: the pages of the default service", pages),
-    ("browser: the single-page application", application),
+    ("monitoring: a real Prometheus and Alertmanager", |suite| {
+        for name in ["prometheus", "promtool", "alertmanager", "amtool"] {
+            prometheus::program(name)?;
+        }
+        suite.check(workspace("test --package axle-tests --test monitoring"))
+    }),
+    ("browser: the pages of the default service", browser::pages),
+    ("browser: a site without a network", browser::offline),
+    ("browser: the single-page application", browser::application),
+    ("ship: scripts, workflows and manifests", ship::linted),
+    ("ship: the image of the default service", ship::image),
 ];
+
+const GIB: u64 = 1 << 30;
+
+/// What a run from nothing leaves in `target`, with some air.
+const NEEDED_GIB: u64 = 20;
 
 /// Runs the steps whose name contains `only`, or all, and fails if anything failed.
 pub fn run(only: Option<&str>) -> Result<()> {
@@ -79,6 +108,9 @@ pub fn run(only: Option<&str>) -> Result<()> {
         STEPS.iter().any(|(name, _)| wanted(name)),
         "no step's name contains that text"
     );
+    if only.is_none() {
+        require_room(&repo::target())?;
+    }
     for (name, work) in STEPS.iter().filter(|(name, _)| wanted(name)) {
         println!("\n=== {name}");
         let (started, failed) = (Instant::now(), suite.failed);
@@ -97,7 +129,7 @@ pub fn run(only: Option<&str>) -> Result<()> {
 }
 
 /// What has been counted so far, and the servers the steps share.
-struct Suite {
+pub struct Suite {
     passed: u32,
     failed: u32,
     /// The steps that did not end well.
@@ -120,7 +152,7 @@ impl Suite {
     }
 
     /// Runs one command. What it reports as tests is counted as such, anything else as one check.
-    fn check(&mut self, mut command: Command) -> Result<()> {
+    pub fn check(&mut self, mut command: Command) -> Result<()> {
         command.env(SKIPPED, self.skipped.path());
         let (mut passed, mut failed) = (0, 0);
         let status = process::stream(&mut command, |line| {
@@ -188,6 +220,28 @@ impl Suite {
     }
 }
 
+/// Where files live in memory, if there is room. Some hundred projects are generated and thrown away: on a disk most of
+/// that time goes into finding free inodes.
+fn in_memory() -> Option<&'static Path> {
+    let folder = Path::new("/dev/shm");
+    let disk = rustix::fs::statvfs(folder).ok()?;
+    (disk.f_bavail * disk.f_frsize >= GIB).then_some(folder)
+}
+
+/// A disk that is full after half an hour is better known at the start. A later run needs less, and is let through.
+fn require_room(target: &Path) -> Result<()> {
+    fs::create_dir_all(target).context("cannot create the target folder")?;
+    let disk = rustix::fs::statvfs(target).context("cannot ask how full the disk is")?;
+    let free = disk.f_bavail * disk.f_frsize / GIB;
+    let is_new = !repo::services_target().exists();
+    ensure!(
+        !is_new || free >= NEEDED_GIB,
+        "the disk of {} has {free} GiB free; a run from nothing needs {NEEDED_GIB} GiB",
+        target.display()
+    );
+    Ok(())
+}
+
 /// Notes that this machine cannot run the check called `name`; the summary lists it.
 pub fn skip(name: &str, reason: &str) {
     let line = format!("{name}: {reason}");
@@ -226,72 +280,13 @@ fn in_place(words: &str) -> Command {
     command
 }
 
-/// Shows the default service to a real browser; `tests/browser` says what is looked at.
-fn pages(suite: &mut Suite) -> Result<()> {
-    if !is_ready_to_browse(suite)? {
-        return Ok(());
-    }
-    let name = "axle-browser";
-    let project = demo::generated(name)?;
-    browse(suite, "check.mjs", name, &project)
-}
-
-/// Checks, tests and builds the single-page application as its users do, and shows it to a real browser.
-fn application(suite: &mut Suite) -> Result<()> {
-    if !is_ready_to_browse(suite)? {
-        return Ok(());
-    }
-    let name = "axle-spa";
-    let project = demo::generated_with(name, &[("frontend", "spa")])?;
-    let folder = project.join("frontend");
-    process::run(&mut npm_ci(&folder))?;
-    for script in ["check", "test", "build"] {
-        let mut npm = Command::new("npm");
-        npm.args(["run", script]).current_dir(&folder);
-        suite.check(npm)?;
-    }
-    browse(suite, "spa.mjs", name, &project)
-}
-
-/// Whether this machine has what the browser steps need, or could be given it.
-fn is_ready_to_browse(suite: &mut Suite) -> Result<bool> {
-    for program in ["node", "npm"] {
-        if tools::on_path(&[program]).is_none() {
-            suite.skip("browser", &format!("{program} is not installed"))?;
-            return Ok(false);
-        }
-    }
-    if tools::on_path(&["chromium", "google-chrome"]).is_none()
-        && let Err(error) = tools::apt_install("chromium")
-    {
-        suite.skip("browser", &format!("{error:#}"))?;
-        return Ok(false);
-    }
-    process::run(&mut npm_ci(&repo::root().join("tests/browser")))?;
-    Ok(true)
-}
-
-/// Builds and starts the project called `name`, and has `script` look at it.
-fn browse(suite: &mut Suite, script: &str, name: &str, project: &Path) -> Result<()> {
-    let service = demo::built_and_started(name, project)?;
-    let mut check = Command::new("node");
-    check
-        .arg(script)
-        .arg(format!("http://{}", service.address))
-        .arg(repo::target().join("screenshots").join(name))
-        .current_dir(repo::root().join("tests/browser"));
-    suite.check(check)
-}
-
-fn npm_ci(folder: &Path) -> Command {
-    let mut npm = Command::new("npm");
-    npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
-        .current_dir(folder);
-    npm
-}
-
 impl Suite {
-    fn skip(&mut self, name: &str, reason: &str) -> Result<()> {
+    /// A check that is not one command has passed.
+    pub fn count_one(&mut self) {
+        self.passed += 1;
+    }
+
+    pub fn skip(&mut self, name: &str, reason: &str) -> Result<()> {
         println!("skipped: {name}: {reason}");
         writeln!(self.skipped, "{name}: {reason}").context("cannot note a skipped check")
     }

@@ -35,16 +35,33 @@ struct Compiled {
 struct Import {
     specifier: String,
     placeholder: String,
-    /// Loaded when the code gets there, and not before the module runs.
-    is_dynamic: bool,
+    kind: Kind,
     line: usize,
     column: usize,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Kind {
+    /// Loaded before the module runs.
+    Static,
+    /// `import("./x.js")`: loaded when the code gets there.
+    Dynamic,
+    /// `new URL("./x", import.meta.url)`: of any asset.
+    Address,
+}
+
 struct Module {
     compiled: Compiled,
-    /// The sources of its imports, in their order; none for those from elsewhere.
-    targets: Vec<Option<String>>,
+    /// Where its imports lead, in their order.
+    targets: Vec<Place>,
+}
+
+enum Place {
+    /// The source of a module.
+    Module(String),
+    /// The final address of another asset.
+    Asset(String),
+    Elsewhere,
 }
 
 pub fn add(sources: &Sources, set: &mut Set, store: &mut Store) -> Result<(), Vec<Fault>> {
@@ -67,7 +84,7 @@ pub fn add(sources: &Sources, set: &mut Set, store: &mut Store) -> Result<(), Ve
             let unreadable = |error| vec![Fault::of_file(path, error)];
             serde_json::from_slice::<Compiled>(&json).map_err(unreadable)
         });
-        match compiled.and_then(|compiled| resolve(path, compiled, sources)) {
+        match compiled.and_then(|compiled| resolve(path, compiled, sources, set)) {
             Ok(module) => {
                 modules.insert(path, module);
             }
@@ -87,10 +104,19 @@ pub fn add(sources: &Sources, set: &mut Set, store: &mut Store) -> Result<(), Ve
     Ok(())
 }
 
-fn resolve(path: &str, compiled: Compiled, sources: &Sources) -> Result<Module, Vec<Fault>> {
+fn resolve(
+    path: &str,
+    compiled: Compiled,
+    sources: &Sources,
+    set: &Set,
+) -> Result<Module, Vec<Fault>> {
     let (mut targets, mut faults) = (Vec::new(), Vec::new());
     for import in &compiled.imports {
-        match target(path, &import.specifier, sources) {
+        let target = match import.kind {
+            Kind::Static | Kind::Dynamic => imported(path, &import.specifier, sources),
+            Kind::Address => addressed(path, &import.specifier, sources, set),
+        };
+        match target {
             Ok(target) => targets.push(target),
             Err(message) => faults.push(Fault::at(path, import.line, import.column, message)),
         }
@@ -102,8 +128,8 @@ fn resolve(path: &str, compiled: Compiled, sources: &Sources) -> Result<Module, 
     }
 }
 
-/// The source that a specifier means: with its extension, with the one that it has once compiled, or with none.
-fn target(from: &str, specifier: &str, sources: &Sources) -> Result<Option<String>, String> {
+/// What the specifier of an import means.
+fn imported(from: &str, specifier: &str, sources: &Sources) -> Result<Place, String> {
     let is_path = ["./", "../", "/"]
         .iter()
         .any(|start| specifier.starts_with(start));
@@ -112,31 +138,51 @@ fn target(from: &str, specifier: &str, sources: &Sources) -> Result<Option<Strin
             "`{specifier}` is no path: modules are imported by one that begins with ./ or ../"
         ));
     }
-    let path = match names::resolve(from, specifier) {
-        Target::Elsewhere => return Ok(None),
-        Target::Outside => return Err(format!("`{specifier}` leads out of the assets")),
-        Target::Source { path, .. } => path,
-    };
-    let candidates = [
-        path.clone(),
-        format!("{path}.ts"),
-        format!("{path}.js"),
-        names::with_extension(&path, "ts"),
-        names::with_extension(&path, "mts"),
-    ];
-    let found = candidates
-        .into_iter()
-        .find(|candidate| is_script(candidate) && sources.get(candidate).is_some());
-    found
-        .map(Some)
-        .ok_or_else(|| format!("there is no module `{specifier}`"))
+    match names::resolve(from, specifier) {
+        Target::Elsewhere => Ok(Place::Elsewhere),
+        Target::Outside => Err(format!("`{specifier}` leads out of the assets")),
+        Target::Source { path, .. } => module(&path, sources)
+            .map(Place::Module)
+            .ok_or_else(|| format!("there is no module `{specifier}`")),
+    }
 }
 
-/// Every module that `path` needs, itself among them; without `dynamic`, only those that it cannot start without.
+/// What an address that is made in a module means.
+fn addressed(from: &str, url: &str, sources: &Sources, set: &Set) -> Result<Place, String> {
+    let (path, suffix) = match names::resolve(from, url) {
+        Target::Elsewhere => return Ok(Place::Elsewhere),
+        Target::Outside => return Err(format!("`{url}` leads out of the assets")),
+        Target::Source { path, suffix } => (path, suffix),
+    };
+    if is_script(&path)
+        && let Some(found) = module(&path, sources)
+    {
+        return Ok(Place::Module(found));
+    }
+    let found = set.path_of(&path);
+    let found = found.ok_or_else(|| format!("there is no asset `{path}`"))?;
+    Ok(Place::Asset(format!("{found}{suffix}")))
+}
+
+/// The source of a module: with its extension, with the one that it has once compiled, or with none.
+fn module(path: &str, sources: &Sources) -> Option<String> {
+    let candidates = [
+        path.to_owned(),
+        format!("{path}.ts"),
+        format!("{path}.js"),
+        names::with_extension(path, "ts"),
+        names::with_extension(path, "mts"),
+    ];
+    candidates
+        .into_iter()
+        .find(|candidate| is_script(candidate) && sources.get(candidate).is_some())
+}
+
+/// Every module that `path` needs, itself among them; without `later`, only those that it cannot start without.
 fn closure<'a>(
     path: &'a str,
     modules: &'a BTreeMap<&str, Module>,
-    dynamic: bool,
+    later: bool,
 ) -> BTreeSet<&'a str> {
     let mut found = BTreeSet::new();
     let mut open = vec![path];
@@ -145,19 +191,28 @@ fn closure<'a>(
             && found.insert(path)
         {
             let imports = module.compiled.imports.iter().zip(&module.targets);
-            let wanted = imports.filter(|(import, _)| dynamic || !import.is_dynamic);
-            open.extend(wanted.filter_map(|(_, target)| target.as_deref()));
+            let wanted = imports.filter(|(import, _)| later || import.kind == Kind::Static);
+            open.extend(wanted.filter_map(|(_, target)| match target {
+                Place::Module(source) => Some(source.as_str()),
+                Place::Asset(_) | Place::Elsewhere => None,
+            }));
         }
     }
     found
 }
 
-/// The name of a module changes with everything that it imports, because it holds their names.
+/// The name of a module changes with everything that it refers to, because it holds their names.
 fn published(path: &str, modules: &BTreeMap<&str, Module>, mode: Mode) -> String {
     let mut content = String::new();
     for path in closure(path, modules, true) {
+        let module = &modules[path];
         content += path;
-        content += &modules[path].compiled.code;
+        content += &module.compiled.code;
+        for target in &module.targets {
+            if let Place::Asset(address) = target {
+                content += address;
+            }
+        }
     }
     let output = match extension(path).as_str() {
         "ts" => names::with_extension(path, "js"),
@@ -178,8 +233,9 @@ fn add_one(
     let mut code = module.compiled.code.clone();
     for (import, target) in module.compiled.imports.iter().zip(&module.targets) {
         let specifier = match target {
-            Some(target) => names::relative(own, &paths[target.as_str()]),
-            None => import.specifier.clone(),
+            Place::Module(source) => names::relative(own, &paths[source.as_str()]),
+            Place::Asset(address) => names::relative(own, address),
+            Place::Elsewhere => import.specifier.clone(),
         };
         code = code.replace(&import.placeholder, &specifier);
     }

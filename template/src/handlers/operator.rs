@@ -1,6 +1,7 @@
 //! What operators ask, on a listener of its own: metrics, and what changes the service while it runs.
 
 mod cache;
+pub mod debug;
 
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
@@ -10,14 +11,19 @@ use crate::component::{Component, Routes, Task};
 use crate::infra::cache::Store;
 use crate::infra::db::Database;
 use crate::platform::Platform;
-use crate::telemetry::Exporter;
+use crate::telemetry::{Exporter, RuntimeMetrics};
 
 #[must_use]
 pub fn component(platform: &Platform) -> Component {
     let exporter = platform.metrics.clone();
     let upkeep = exporter.clone().upkeep_until(platform.stop_tasks.clone());
-    let state = (exporter, platform.database.clone(), platform.cache.clone());
-    let operator = Routes::new().get("/metrics", metrics).with_state(state);
+    let levels = Levels {
+        exporter,
+        database: platform.database.clone(),
+        cache: platform.cache.clone(),
+        runtime: RuntimeMetrics::new(&platform.settings.cache.dir),
+    };
+    let operator = Routes::new().get("/metrics", metrics).with_state(levels);
     let operator = operator.merge(cache::routes(platform));
     Component {
         name: "operator",
@@ -27,14 +33,22 @@ pub fn component(platform: &Platform) -> Component {
     }
 }
 
-/// For Prometheus. What is a level and not a count is read at this moment.
-async fn metrics(
-    State((exporter, database, cache)): State<(Exporter, Database, Store)>,
-) -> impl IntoResponse {
-    database.record_connections();
-    cache.record_sizes();
+/// What is a level and not a count, and so read when somebody asks.
+#[derive(Clone)]
+struct Levels {
+    exporter: Exporter,
+    database: Database,
+    cache: Store,
+    runtime: RuntimeMetrics,
+}
+
+/// For Prometheus.
+async fn metrics(State(levels): State<Levels>) -> impl IntoResponse {
+    levels.database.record_connections();
+    levels.cache.record_sizes();
+    levels.runtime.record();
     (
         [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
-        exporter.render(),
+        levels.exporter.render(),
     )
 }

@@ -1,7 +1,12 @@
 //! Which form of an answer the client prefers (`Accept`, RFC 9110, section 12.5.1).
 
+use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::http::header::ACCEPT;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::problem::{Kind, Problem};
 
 /// The forms an error can take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,12 +28,7 @@ fn media_types(form: Form) -> &'static [&'static str] {
 /// The form in `offered` that the client likes best; the first one if it does not care or takes none of them.
 #[must_use]
 pub fn preferred(headers: &HeaderMap, offered: &[Form]) -> Form {
-    let accepted: Vec<&str> = headers
-        .get_all(ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|v| v.split(','))
-        .collect();
+    let accepted: Vec<&str> = accepted(headers).collect();
     let mut best = (0, *offered.first().unwrap_or(&Form::Json));
     for &form in offered {
         let quality = quality(&accepted, media_types(form));
@@ -37,6 +37,32 @@ pub fn preferred(headers: &HeaderMap, offered: &[Form]) -> Form {
         }
     }
     best.1
+}
+
+/// Refuses who can do nothing with JSON, before anything is done for them: a change whose answer cannot be read would be made
+/// twice. Browsers take everything.
+pub(super) async fn only_json(request: Request, next: Next) -> Response {
+    if takes_json(request.headers()) {
+        return next.run(request).await;
+    }
+    Problem::new(Kind::NotAcceptable)
+        .detail("The answers here are application/json.")
+        .into_response()
+}
+
+fn takes_json(headers: &HeaderMap) -> bool {
+    if !headers.contains_key(ACCEPT) {
+        return true;
+    }
+    let accepted: Vec<&str> = accepted(headers).collect();
+    quality(&accepted, media_types(Form::Json)) > 0
+}
+
+fn accepted(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let lines = headers.get_all(ACCEPT).into_iter();
+    lines
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(','))
 }
 
 /// In thousandths; the most specific range that matches decides.
@@ -91,6 +117,32 @@ mod tests {
             preferred(&HeaderMap::new(), &[Form::Json, Form::Html]),
             Form::Json
         );
+    }
+
+    #[test]
+    fn whoever_takes_json_in_any_way_gets_it() {
+        let takes = |accept: &str| {
+            let headers = HeaderMap::from_iter([(ACCEPT, accept.parse().unwrap())]);
+            takes_json(&headers)
+        };
+        assert!(takes_json(&HeaderMap::new()));
+        for accept in [
+            "application/json",
+            "application/problem+json",
+            "application/*;q=0.1",
+            "text/html, */*;q=0.8",
+        ] {
+            assert!(takes(accept), "{accept}");
+        }
+        for accept in [
+            "text/html",
+            "application/xml",
+            "application/json;q=0",
+            "*/*;q=0",
+            "",
+        ] {
+            assert!(!takes(accept), "{accept}");
+        }
     }
 
     #[test]

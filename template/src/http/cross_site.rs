@@ -9,17 +9,29 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use super::cors::Cors;
 use super::problem::{Kind, Problem};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// `own` is where visitors find the service, if the settings say so: a proxy may have changed `Host`.
+/// Who may send what changes something.
+#[derive(Clone)]
+pub(super) struct Senders {
+    /// Where visitors find the service, if the settings say so: a proxy may have changed `Host`.
+    pub own: Option<String>,
+    /// Other sites that may use the API.
+    pub friends: Option<Cors>,
+}
+
 pub(super) async fn refuse(
-    State(own): State<Option<String>>,
+    State(senders): State<Senders>,
     request: Request,
     next: Next,
 ) -> Response {
-    if may_pass(request.method(), request.headers(), own.as_deref()) {
+    let own = senders.own.as_deref();
+    let is_friend = |friends: Cors| friends.allows(&request);
+    if may_pass(request.method(), request.headers(), own) || senders.friends.is_some_and(is_friend)
+    {
         return next.run(request).await;
     }
     Problem::new(Kind::CrossSite)

@@ -1,14 +1,15 @@
 //! Extractors whose rejections are problems: JSON bodies, forms, queries, paths, `If-Match`.
 
-use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::StatusCode;
-use axum::http::header::{CONTENT_TYPE, IF_MATCH};
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRef, FromRequest, FromRequestParts, RawForm, Request};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, IF_MATCH};
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
 use validator::{Validate, ValidationErrors, ValidationErrorsKind};
 
+use super::csrf::Csrf;
 use super::problem::{FieldError, Kind, Problem};
 
 /// A JSON body whose shape has been checked: every wrong field is reported at once.
@@ -22,6 +23,7 @@ where
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        refuse_compressed(request.headers())?;
         if !is_json(&request) {
             return Err(Problem::new(Kind::UnsupportedMediaType)
                 .detail("Send the body as application/json."));
@@ -41,22 +43,42 @@ where
     }
 }
 
-/// What a form of a page sends. Only its encoding is checked: what is wrong with a value is told beside its field.
+/// What a form of a page sends, which must carry its [token](super::csrf). Otherwise only its encoding is checked: what is
+/// wrong with a value is told beside its field.
 pub struct Form<T>(pub T);
 
 impl<T, S> FromRequest<S> for Form<T>
 where
     T: DeserializeOwned,
     S: Send + Sync,
+    Csrf: FromRef<S>,
 {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        axum::Form::from_request(request, state)
+        refuse_compressed(request.headers())?;
+        let (parts, body) = request.into_parts();
+        let whole = Request::from_parts(parts.clone(), body);
+        let form = RawForm::from_request(whole, state).await;
+        let RawForm(form) =
+            form.map_err(|rejection| body_refused(rejection.status(), rejection.body_text()))?;
+        Csrf::from_ref(state).verify(&parts, &form)?;
+        let whole = Request::from_parts(parts, Body::from(form));
+        axum::Form::from_request(whole, state)
             .await
             .map(|axum::Form(form)| Self(form))
             .map_err(|rejection| body_refused(rejection.status(), rejection.body_text()))
     }
+}
+
+/// Nothing here is unpacked: a few bytes could become gigabytes.
+fn refuse_compressed(headers: &HeaderMap) -> Result<(), Problem> {
+    let mut codings = headers.get_all(CONTENT_ENCODING).into_iter();
+    if codings.all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        return Ok(());
+    }
+    Err(Problem::new(Kind::UnsupportedMediaType)
+        .detail("Send the body as it is, without Content-Encoding."))
 }
 
 /// A body that cannot be taken, whatever was expected of it.

@@ -3,26 +3,28 @@
 //! Everything else goes on to the routes and the layers around them. Nobody can tell from an answer, its line in the log or
 //! the metrics which way it went; tests hold the two equal.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::extract::{ConnectInfo, MatchedPath};
-use axum::http::header::{CONTENT_LENGTH, USER_AGENT};
-use axum::http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
+use axum::http::header::{ALLOW, CONTENT_LENGTH, STRICT_TRANSPORT_SECURITY, USER_AGENT};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use bytes::Bytes;
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use tower::ServiceExt;
 use tracing::Instrument;
 
+use super::client_address::{ClientAddress, TrustedProxies};
 use super::page_cache::{Asked, CacheStatus, PageCache, STATUS_HEADER};
 use super::request_id::RequestId;
-use super::security;
-use super::server::{Answer, Client};
+use super::security::{self, SecuritySettings};
+use super::server::{Answer, Client, ServerSettings};
 use crate::domain::clock::Clock;
-use crate::telemetry::{InFlight, RequestRecord, RequestSeries};
+use crate::telemetry::{InFlight, RequestRecord, RequestSeries, record_request_size};
 
 /// The public service: pages in memory, and the routes behind them. A cheap handle.
 #[derive(Clone)]
@@ -32,6 +34,9 @@ pub struct Front(Arc<Parts>);
 struct Parts {
     pages: PageCache,
     routes: Router,
+    proxies: TrustedProxies,
+    /// For those who come by https.
+    strict_transport: Option<HeaderValue>,
     clock: Clock, //~{% if frontend == "pages" %}
     /// Those that are in memory too.
     assets: Option<super::assets::Assets>, //~{% endif %}
@@ -40,8 +45,18 @@ struct Parts {
 /// A request that has just come.
 struct Arrival {
     at: Instant,
-    client: Arc<Client>,
+    connection: Arc<Client>,
+    client: ClientAddress,
     id: RequestId,
+}
+
+/// The address for the log. That of the peer is written already.
+fn name_of(client: ClientAddress, connection: &Client) -> Cow<'_, str> {
+    if client.ip == connection.address.ip().to_canonical() {
+        Cow::Borrowed(&connection.ip)
+    } else {
+        Cow::Owned(client.ip.to_string())
+    }
 }
 
 impl Answer for Front {
@@ -49,21 +64,28 @@ impl Answer for Front {
 
     fn answer(
         &self,
-        client: &Arc<Client>,
+        connection: &Arc<Client>,
         request: Request<Incoming>,
     ) -> impl Future<Output = Response<Self::Body>> + Send + use<> {
         let at = Instant::now();
         let asked = Asked::of(request.method(), request.headers());
         let id = RequestId::of(asked.request_id);
+        let client = self.0.proxies.client(connection, request.headers());
+        let name = name_of(client, connection);
         let uri = request.uri();
-        let found = self.page(at, client, &id, asked, uri); //~{% if frontend == "pages" %}
-        let found = found.or_else(|| self.asset(at, client, &id, asked, uri)); //~{% endif %}
+        let found = self.page(at, &name, &id, asked, uri); //~{% if frontend == "pages" %}
+        let found = found.or_else(|| self.asset(at, &name, &id, asked, uri)); //~{% endif %}
         let answer = if let Some(mut found) = found {
             id.name(found.headers_mut());
+            self.hold_to_https(client, found.headers_mut());
             Ok(found.map(Either::Left))
         } else {
-            let client = Arc::clone(client);
-            let arrival = Arrival { at, client, id };
+            let arrival = Arrival {
+                at,
+                connection: Arc::clone(connection),
+                client,
+                id,
+            };
             // In a box: it is large, and would be moved even if there were nothing to wait for.
             Err(Box::pin(self.clone().route(arrival, request)))
         };
@@ -82,10 +104,21 @@ impl Front {
         Self(Arc::new(Parts {
             pages,
             routes,
+            proxies: TrustedProxies::default(),
+            strict_transport: None,
             clock, //~{% if frontend == "pages" %}
             // Pages can do without.
             assets: None, //~{% endif %}
         }))
+    }
+
+    /// Heeds what the settings say about proxies and encryption; without, none is believed, and nobody is held to https.
+    #[must_use]
+    pub fn with_settings(self, server: &ServerSettings, security: &SecuritySettings) -> Self {
+        let mut parts = Arc::unwrap_or_clone(self.0);
+        parts.proxies = server.into();
+        parts.strict_transport = security::strict_transport(security);
+        Self(Arc::new(parts))
     } //~{% if frontend == "pages" %}
 
     /// Answers with these too.
@@ -100,7 +133,7 @@ impl Front {
     fn page(
         &self,
         at: Instant,
-        client: &Client,
+        client: &str,
         id: &RequestId,
         asked: Asked<'_>,
         uri: &Uri,
@@ -115,7 +148,8 @@ impl Front {
         let response = answer.ok()?;
         pages.encode_if_wanted(&page, asked);
         let (method, status, duration) = (label(asked.method), response.status(), at.elapsed());
-        page.count(method, status, duration);
+        let bytes = response.body().size_hint().exact();
+        page.count(method, status, duration, bytes);
         RequestRecord {
             at: now,
             request_id: id.as_str(),
@@ -124,9 +158,9 @@ impl Front {
             path: uri.path(),
             status: status.as_u16(),
             duration,
-            bytes: response.body().size_hint().exact(),
+            bytes,
             cache: CacheStatus::HitL1.as_str(),
-            client: &client.ip,
+            client,
             user_agent: text(asked.user_agent),
         }
         .log();
@@ -137,7 +171,7 @@ impl Front {
     fn asset(
         &self,
         at: Instant,
-        client: &Client,
+        client: &str,
         id: &RequestId,
         asked: Asked<'_>,
         uri: &Uri,
@@ -149,7 +183,8 @@ impl Front {
         let asset = assets.as_ref()?.at_hand(uri.path())?;
         let response = asset.answer(asked).ok()?;
         let (method, status, duration) = (label(asked.method), response.status(), at.elapsed());
-        asset.count(method, status, duration);
+        let bytes = response.body().size_hint().exact();
+        asset.count(method, status, duration, bytes);
         RequestRecord {
             at: clock.now_micros(),
             request_id: id.as_str(),
@@ -158,9 +193,9 @@ impl Front {
             path: uri.path(),
             status: status.as_u16(),
             duration,
-            bytes: response.body().size_hint().exact(),
+            bytes,
             cache: "",
-            client: &client.ip,
+            client,
             user_agent: text(asked.user_agent),
         }
         .log();
@@ -169,10 +204,19 @@ impl Front {
 
     /// The way of everything else.
     async fn route(self, arrival: Arrival, mut request: Request<Incoming>) -> Response<Body> {
-        let Arrival { at, client, id } = arrival;
+        let Arrival {
+            at,
+            connection,
+            client,
+            id,
+        } = arrival;
         let (method, uri) = (label(request.method()), request.uri().clone());
         let user_agent = request.headers().get(USER_AGENT).cloned();
-        request.extensions_mut().insert(ConnectInfo(client.address));
+        let sent = request.body().size_hint().exact().filter(|sent| *sent > 0);
+        request
+            .extensions_mut()
+            .insert(ConnectInfo(connection.address));
+        request.extensions_mut().insert(client);
         request.extensions_mut().insert(id.clone());
         let in_flight = InFlight::enter();
         let span = tracing::info_span!("request", request_id = id.as_str());
@@ -186,9 +230,17 @@ impl Front {
             // The router says 0, but it would be the length of the page that is not sent (RFC 9110, section 8.6).
             response.headers_mut().remove(CONTENT_LENGTH);
         }
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            // Here, because the router adds the list outside of all layers.
+            sort_allowed(response.headers_mut());
+        }
         security::protect(response.headers_mut(), route);
         let duration = at.elapsed();
-        RequestSeries::of(method, route, status.as_u16()).record(duration);
+        let bytes = response.body().size_hint().exact();
+        RequestSeries::of(method, route, status.as_u16()).record(duration, bytes);
+        if let Some(sent) = sent {
+            record_request_size(method, route, sent);
+        }
         RequestRecord {
             at: self.0.clock.now_micros(),
             request_id: id.as_str(),
@@ -197,14 +249,35 @@ impl Front {
             path: uri.path(),
             status: status.as_u16(),
             duration,
-            bytes: response.body().size_hint().exact(),
+            bytes,
             cache: text(response.headers().get(STATUS_HEADER)),
-            client: &client.ip,
+            client: &name_of(client, &connection),
             user_agent: text(user_agent.as_ref()),
         }
         .log();
         id.name(response.headers_mut());
+        self.hold_to_https(client, response.headers_mut());
         response
+    }
+
+    /// Over http the header would mean nothing (RFC 6797, section 7.2).
+    fn hold_to_https(&self, client: ClientAddress, headers: &mut HeaderMap) {
+        if client.is_https
+            && let Some(value) = &self.0.strict_transport
+        {
+            headers.insert(STRICT_TRANSPORT_SECURITY, value.clone());
+        }
+    }
+}
+
+/// Puts the methods that a route has in order: the router lists them as they were added.
+fn sort_allowed(headers: &mut HeaderMap) {
+    if let Some(allow) = headers.get_mut(ALLOW) {
+        let mut methods: Vec<&str> = allow.to_str().unwrap_or_default().split(',').collect();
+        methods.sort_unstable();
+        if let Ok(sorted) = HeaderValue::try_from(methods.join(", ")) {
+            *allow = sorted;
+        }
     }
 }
 

@@ -14,21 +14,77 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::{RequestBodyDeadlineLayer, TimeoutLayer};
 use tracing::Instrument;
 
-use super::cross_site;
-use super::problem::{self, Kind, Presentation, Problem};
+use super::accept;
+use super::cors::{self, Cors};
+use super::cross_site::{self, Senders};
+use super::overload::{self, Place, Places};
+use super::problem::{self, Presentation, Problem};
+use super::rate_limit::{self, RateLimiter, RateLimits};
 use super::server::ServerSettings;
+use crate::settings::Settings;
 
-/// Wraps the public routes. The first layer is the outermost.
+/// What only strangers need.
+#[derive(Default)]
+struct Guards {
+    cors: Option<Cors>,
+    limiter: Option<RateLimiter>,
+    places: Option<Places>,
+}
+
+/// Wraps the routes of the API, inside of what is around all routes.
+pub fn around_api(routes: Router) -> Router {
+    routes.layer(from_fn(accept::only_json))
+}
+
+/// Wraps the routes that everybody reaches.
+pub fn around_public(
+    routes: Router,
+    settings: &Settings,
+    presentation: Presentation,
+    writes: TaskTracker,
+    limits: &RateLimits,
+) -> Router {
+    let quota = settings.rate_limit.quota();
+    let guards = Guards {
+        cors: Cors::of(&settings.cors),
+        limiter: quota.map(|quota| limits.limiter("client", quota)),
+        places: Places::of(&settings.server),
+    };
+    layered(routes, &settings.server, presentation, writes, guards)
+}
+
+/// Wraps routes that are not for strangers.
 pub fn around(
     routes: Router,
     settings: &ServerSettings,
     presentation: Presentation,
     writes: TaskTracker,
 ) -> Router {
+    layered(routes, settings, presentation, writes, Guards::default())
+}
+
+/// The first layer is the outermost.
+fn layered(
+    routes: Router,
+    settings: &ServerSettings,
+    presentation: Presentation,
+    writes: TaskTracker,
+    guards: Guards,
+) -> Router {
+    let senders = Senders {
+        own: settings.public_url.clone(),
+        friends: guards.cors.clone(),
+    };
     let max_body = usize::try_from(settings.max_body.as_u64()).unwrap_or(usize::MAX);
     let layers = ServiceBuilder::new()
         // First, so that it speaks for every answer.
         .layer(from_fn(name_route))
+        // Around errors too: a script of another site may read those as well.
+        .option_layer(
+            guards
+                .cors
+                .map(|cors| from_fn_with_state(cors, cors::share)),
+        )
         // Around every source of errors below.
         .layer(from_fn_with_state(presentation, problem::respond))
         // A panic ends its own request only.
@@ -39,10 +95,19 @@ pub fn around(
             settings.request_timeout,
         ))
         // Before anything is done for the request.
-        .layer(from_fn_with_state(
-            settings.public_url.clone(),
-            cross_site::refuse,
-        ))
+        .layer(from_fn_with_state(senders, cross_site::refuse))
+        // Before the queue: nobody fills it alone.
+        .option_layer(
+            guards
+                .limiter
+                .map(|limiter| from_fn_with_state(limiter, rate_limit::refuse)),
+        )
+        // Inside the timeout, which counts the wait; around the writes, which begin in their place.
+        .option_layer(
+            guards
+                .places
+                .map(|places| from_fn_with_state(places, overload::shed)),
+        )
         // Inside the timeout: it ends the waiting for a write, not the write.
         .layer(from_fn_with_state(writes, finish_writes))
         // Read by the extractors that take a body.
@@ -56,13 +121,20 @@ pub fn around(
 /// where it stands, and a change in the database that neither cache nor listeners hear of would stay hidden.
 async fn finish_writes(
     State(writes): State<TaskTracker>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     if request.method().is_safe() {
         return next.run(request).await;
     }
-    let write = writes.spawn(next.run(request).in_current_span());
+    // It keeps its place until it is done.
+    let place = request.extensions_mut().remove::<Place>();
+    let write = async move {
+        let response = next.run(request).await;
+        drop(place);
+        response
+    };
+    let write = writes.spawn(write.in_current_span());
     write
         .await
         .unwrap_or_else(|panic| resume_unwind(panic.into_panic()))
@@ -88,5 +160,5 @@ fn after_panic(panic: Box<dyn Any + Send>) -> Response {
         "the handler panicked: {}",
         text.as_deref().unwrap_or("no message")
     );
-    Problem::new(Kind::Internal).cause(cause).into_response()
+    Problem::of_panic(cause).into_response()
 }

@@ -3,27 +3,44 @@
 
 pub mod accept; //~{% if frontend == "pages" %}
 pub mod assets; //~{% endif %}
+pub mod client_address;
 pub mod cookies;
+pub mod cors;
 mod cross_site;
+pub mod csrf;
 pub mod extract;
 mod front;
 mod healthcheck;
 mod middleware;
 mod operator;
+mod overload;
 pub mod page_cache;
 mod pieces;
 pub mod problem;
+pub mod rate_limit;
 mod request_id;
-mod security;
+pub mod security;
 mod server;
-mod timer;
 mod visit;
 
+pub use client_address::{ClientAddress, is_https};
 pub use front::Front;
 pub use healthcheck::healthcheck;
-pub use middleware::around;
+pub use middleware::{around, around_api, around_public};
 pub use operator::around_operator;
 pub use problem::{FieldError, Kind, Problem};
 pub use request_id::RequestId;
-pub use server::{Answer, Client, Listeners, OperatorSettings, ServerSettings, serve};
-pub use visit::visit; //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}
+pub use server::{
+    Answer, Client, Listener, Listeners, OperatorSettings, ServerSettings, TlsSettings, serve,
+};
+pub use visit::visit;
+
+/// Whether somebody asks how the service is, which must work when little else does.
+fn is_health(path: &str) -> bool {
+    path == "/health" || path.starts_with("/health/")
+}
+
+/// Whether it is for programs.
+fn is_api(path: &str) -> bool {
+    path == "/api" || path.starts_with("/api/")
+} //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

@@ -13,8 +13,9 @@ use utoipa::ToSchema;
 use super::accept::{self, Form};
 use super::page_cache::STATUS_HEADER;
 use super::request_id::RequestId;
-use crate::domain::error::{Invalid, StoreError};
+use crate::domain::error::{Invalid, RuleBroken, StoreError};
 use crate::infra::cache::LoadFailed;
+use crate::telemetry::{self, Failure, FailureKind};
 
 /// The kinds of problem there are; clients tell them apart by `type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,7 +149,7 @@ impl Kind {
             Self::RateLimited => "Too many requests",
             Self::Internal => "Something went wrong",
             Self::Unavailable => "Temporarily unavailable",
-            Self::Overloaded => "Too busy",
+            Self::Overloaded => "Too busy at the moment",
             Self::Timeout => "The answer took too long",
         }
     }
@@ -205,6 +206,8 @@ pub struct Problem {
     kept_for_seconds: u32,
     /// For the log, and for developers; never sent in production.
     cause: Option<Arc<anyhow::Error>>,
+    /// Only its metric tells it from other failures.
+    panicked: bool,
 }
 
 impl Problem {
@@ -217,6 +220,16 @@ impl Problem {
             retry_after_seconds: None,
             kept_for_seconds: 0,
             cause: None,
+            panicked: false,
+        }
+    }
+
+    /// What a request gets whose handler panicked.
+    #[must_use]
+    pub fn of_panic(cause: anyhow::Error) -> Self {
+        Self {
+            panicked: true,
+            ..Self::new(Kind::Internal).cause(cause)
         }
     }
 
@@ -255,6 +268,15 @@ impl Problem {
         }
     }
 
+    /// What a store has said of a value, at its field where that is known.
+    fn broken(mut self, broken: RuleBroken) -> Self {
+        if let Some(field) = broken.field {
+            let error = FieldError::new(format!("/{field}"), broken.rule.to_string());
+            self.errors.push(error);
+        }
+        self.detail(broken.to_string()).cause(broken)
+    }
+
     fn document(&self, request: &About, development: bool) -> ProblemDocument {
         ProblemDocument {
             kind: format!("/problems/{}", self.kind.name()),
@@ -280,6 +302,8 @@ impl From<StoreError> for Problem {
             StoreError::Unavailable(_) => Self::new(Kind::Unavailable)
                 .retry_after_seconds(1)
                 .cause(error),
+            StoreError::Conflict(broken) => Self::new(Kind::Conflict).broken(broken),
+            StoreError::Refused(broken) => Self::new(Kind::Invalid).broken(broken),
             StoreError::Failed(_) => Self::new(Kind::Internal).cause(error),
         }
     }
@@ -386,15 +410,32 @@ pub(super) async fn respond(
         None => Arc::new(Problem::new(Kind::of_status(status))),
     };
     if status.is_server_error() {
-        let causes = problem.cause.as_ref().map(|cause| format!("{cause:#}"));
-        tracing::error!(
-            status = status.as_u16(),
-            error = causes,
-            "the request failed"
-        );
+        report(&problem, status, &about);
     }
     let headers = std::mem::take(response.headers_mut());
     render(&problem, status, headers, &about, form, presentation)
+}
+
+/// Logs the cause, which no answer shows, and counts the failure.
+fn report(problem: &Problem, status: StatusCode, about: &About) {
+    let causes = problem.cause.as_ref().map(|cause| format!("{cause:#}"));
+    tracing::error!(
+        status = status.as_u16(),
+        error = causes,
+        "the request failed"
+    );
+    let kind = match status {
+        _ if problem.panicked => FailureKind::Panic,
+        StatusCode::SERVICE_UNAVAILABLE => FailureKind::Unavailable,
+        StatusCode::GATEWAY_TIMEOUT => FailureKind::Timeout,
+        _ => FailureKind::Internal,
+    };
+    telemetry::report(&Failure {
+        kind,
+        cause: causes.as_deref(),
+        request_id: &about.id,
+        route: about.route.as_deref(),
+    });
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

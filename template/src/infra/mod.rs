@@ -3,4 +3,6 @@
 pub mod articles;
 pub mod cache;
 pub mod db;
+pub mod outbound;
+pub mod rate_limit;
 pub mod resilience;

@@ -173,7 +173,9 @@ impl Layers {
                 Ok(settings) => return Ok(settings),
                 Err(error) => error,
             };
-            let key = error.path().to_string();
+            // Of a list no more than its name.
+            let path = error.path().to_string();
+            let key = path.split('[').next().unwrap_or_default().to_owned();
             let message = words::explain(error.inner().message().trim(), find(&self.merged, &key));
             let source = self.source_of(&key);
             self.problems.push(Problem {
@@ -209,7 +211,11 @@ impl Layers {
 
     fn add_broken_rules(&mut self, prefix: &str, errors: &ValidationErrors) {
         for (field, kind) in errors.errors() {
-            let key = format!("{prefix}{field}");
+            // A rule for a whole section.
+            let key = match field.as_ref() {
+                "__all__" => prefix.trim_end_matches('.').to_owned(),
+                field => format!("{prefix}{field}"),
+            };
             match kind {
                 ValidationErrorsKind::Struct(errors) => {
                     self.add_broken_rules(&format!("{key}."), errors);

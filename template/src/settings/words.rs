@@ -28,7 +28,11 @@ pub(super) fn explain(message: &str, value: Option<&Value>) -> String {
         // It may be a secret, so the value stays unsaid.
         Some((_, "a string")) => return "must be text in quotes".to_owned(),
         Some((_, "IP address")) => ADDRESS.to_owned(),
-        None if message == "invalid IP address syntax" => ADDRESS.to_owned(),
+        Some((_, "a sequence")) => r#"a list like ["a", "b"]"#.to_owned(),
+        None if message == NO_ADDRESS && value.is_some_and(Value::is_array) => {
+            r#"a list of networks like ["10.0.0.0/8", "fd00::/8"]"#.to_owned()
+        }
+        None if message == NO_ADDRESS => ADDRESS.to_owned(),
         Some((variant, known)) if variant.starts_with("unknown variant") => {
             known.replace("one of ", "").replace('`', "")
         }
@@ -36,6 +40,9 @@ pub(super) fn explain(message: &str, value: Option<&Value>) -> String {
     };
     format!("must be {expected}, not {}", shown(value))
 }
+
+/// How the standard library and `ipnet` say it.
+const NO_ADDRESS: &str = "invalid IP address syntax";
 
 const ADDRESS: &str = r#"an IP address like "127.0.0.1" or "::""#;
 

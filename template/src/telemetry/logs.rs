@@ -2,8 +2,9 @@
 
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
 use tracing_subscriber::EnvFilter;
@@ -79,17 +80,51 @@ pub fn init(settings: &LogSettings) -> anyhow::Result<LogGuard> {
         .with_ansi(colours)
         .with_writer(writer.clone());
     let started = match settings.format {
-        LogFormat::Text => builder.finish().try_init(),
-        LogFormat::Json => builder
-            .json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .finish()
-            .try_init(),
+        LogFormat::Text => {
+            let builder = builder.with_filter_reloading();
+            let handle = builder.reload_handle();
+            keep(move |filter| Ok(handle.reload(filter)?));
+            builder.finish().try_init()
+        }
+        LogFormat::Json => {
+            let builder = builder
+                .json()
+                .flatten_event(true)
+                .with_current_span(false)
+                .with_filter_reloading();
+            let handle = builder.reload_handle();
+            keep(move |filter| Ok(handle.reload(filter)?));
+            builder.finish().try_init()
+        }
     };
     started.context("logging cannot start")?;
     request_log::start(writer, settings.format, colours);
     Ok(guard)
+}
+
+type Reload = Box<dyn Fn(EnvFilter) -> anyhow::Result<()> + Send + Sync>;
+
+/// Puts another filter in the place of the one in force.
+static RELOAD: OnceLock<Reload> = OnceLock::new();
+
+fn keep(reload: impl Fn(EnvFilter) -> anyhow::Result<()> + Send + Sync + 'static) {
+    // Logging starts once; a second start fails before this is missed.
+    let _ = RELOAD.set(Box::new(reload));
+}
+
+/// Changes what is logged, until the next start; `level` is what `log.level` takes.
+///
+/// # Errors
+/// If it is not a level or a list of directives, or nothing is logged.
+pub fn set_level(level: &str) -> anyhow::Result<()> {
+    let rule =
+        "must be off, error, warn, info, debug, trace or directives like \"info,sqlx=debug\"";
+    ensure!(level_rule(level).is_ok(), "The level {rule}.");
+    let filter = EnvFilter::builder().parse(level)?;
+    let reload = RELOAD.get().context("This process does not log.")?;
+    reload(filter)?;
+    request_log::follow_level();
+    Ok(())
 }
 
 fn writer(settings: &LogSettings) -> anyhow::Result<(LogWriter, LogGuard)> {

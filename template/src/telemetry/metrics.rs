@@ -17,6 +17,18 @@ const DURATIONS: [f64; 14] = [
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
 ];
 
+/// Bytes: from an error's few words to an upload.
+const SIZES: [f64; 8] = [
+    256.0,
+    1024.0,
+    4096.0,
+    16_384.0,
+    65_536.0,
+    262_144.0,
+    1_048_576.0,
+    16_777_216.0,
+];
+
 const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Renders what was recorded, in the text format of Prometheus.
@@ -36,9 +48,15 @@ impl Exporter {
         }
         let handle = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Suffix("_duration_seconds".into()), &DURATIONS)
+            .and_then(|builder| {
+                builder.set_buckets_for_metric(Matcher::Suffix("_size_bytes".into()), &SIZES)
+            })
             .and_then(PrometheusBuilder::install_recorder)
             .context("metrics cannot start")?;
         describe();
+        super::errors::register();
+        // So that the first one lost is an increase.
+        counter!("log_lines_dropped_total").increment(0);
         let build = build_info();
         gauge!("build_info", "version" => build.version, "commit" => build.commit).set(1.0);
         Ok(Self(installed.insert(handle).clone()))
@@ -74,6 +92,31 @@ pub async fn count_events(mut events: Receiver<Event>, stop: CancellationToken) 
 }
 
 fn describe() {
+    describe_http();
+    describe_histogram!(
+        "page_render_duration_seconds",
+        "Time to make a page that no tier of the cache had, by route."
+    );
+    describe_cache();
+    describe_neighbours();
+    describe_counter!(
+        "operator_requests_total",
+        "Requests to the operator's listener besides /metrics, by route and status."
+    );
+    describe_counter!(
+        "errors_total",
+        "Answers that were our fault, panics, and tasks that ended early; by kind and severity."
+    );
+    describe_counter!("business_events_total", "Domain events published, by name.");
+    describe_counter!(
+        "log_lines_dropped_total",
+        "Log lines lost because what writes them could not keep up."
+    );
+    describe_gauge!("build_info", "Always 1; its labels say which build runs.");
+    describe_runtime();
+}
+
+fn describe_http() {
     describe_counter!(
         "http_requests_total",
         "Requests answered, by method, route and status."
@@ -82,12 +125,30 @@ fn describe() {
         "http_request_duration_seconds",
         "Time from the request's headers to the response's."
     );
-    describe_gauge!("http_requests_in_flight", "Requests being answered now.");
-    describe_histogram!(
-        "page_render_duration_seconds",
-        "Time to make a page that no tier of the cache had, by route."
+    describe_counter!(
+        "http_requests_shed_total",
+        "Requests refused because the service was busy, by reason."
     );
-    describe_cache();
+    describe_counter!(
+        "rate_limited_total",
+        "Requests refused because their sender has asked too often, by scope."
+    );
+    describe_counter!(
+        "rate_limit_errors_total",
+        "Requests counted by this instance alone because the shared count did not answer, by scope."
+    );
+    describe_histogram!(
+        "http_request_size_bytes",
+        "Length of the bodies that requests had and that was known at the start, by method and route."
+    );
+    describe_histogram!(
+        "http_response_size_bytes",
+        "Length of the bodies of answers that are not streams, by method and route."
+    );
+    describe_gauge!("http_requests_in_flight", "Requests being answered now.");
+}
+
+fn describe_neighbours() {
     describe_histogram!(
         "database_query_duration_seconds",
         "Time of a database call, by operation and table."
@@ -97,6 +158,7 @@ fn describe() {
         "Database calls that failed, by kind."
     );
     describe_gauge!("database_connections", "Connections of the pool, by state.");
+    describe_gauge!("database_connections_max", "Connections the pool may have.");
     describe_gauge!(
         "circuit_breaker_state",
         "0 closed, 1 half-open, 2 open; by name."
@@ -106,11 +168,31 @@ fn describe() {
         "Failures a circuit breaker has seen, by name."
     );
     describe_counter!(
-        "operator_requests_total",
-        "Requests to the operator's listener besides /metrics, by route and status."
+        "retries_total",
+        "Attempts after the first, by name and result."
     );
-    describe_counter!("business_events_total", "Domain events published, by name.");
-    describe_gauge!("build_info", "Always 1; its labels say which build runs.");
+}
+
+fn describe_runtime() {
+    metrics_process::Collector::default().describe();
+    describe_gauge!("tokio_workers", "Threads that run tasks.");
+    describe_gauge!("tokio_alive_tasks", "Tasks that have begun and not ended.");
+    describe_gauge!(
+        "tokio_global_queue_depth",
+        "Tasks that wait for a worker to take them."
+    );
+    describe_gauge!(
+        "tokio_busy_seconds",
+        "Time all workers together have spent on tasks since the start."
+    );
+    describe_gauge!(
+        "disk_available_bytes",
+        "Bytes the service may still write where it keeps its data."
+    );
+    describe_gauge!(
+        "disk_size_bytes",
+        "Size of the file system where the service keeps its data."
+    );
 }
 
 fn describe_cache() {
@@ -161,6 +243,10 @@ fn describe_cache() {
     describe_gauge!(
         "cache_warmup_duration_seconds",
         "Time the last warm-up took."
+    );
+    describe_gauge!(
+        "cache_l2_up",
+        "Whether the second tier of the cache works: 1 or 0."
     );
     describe_gauge!("cache_entries", "Entries in a tier.");
     describe_gauge!("cache_bytes", "Bytes in a tier, estimated.");

@@ -1,17 +1,23 @@
 //! What the service tells about itself: logs, of requests and of everything else, and metrics.
 
 mod build;
+mod errors;
 mod log_writer;
 mod logs;
 mod metrics;
+mod profile;
 mod request_log;
 mod request_metrics;
+mod runtime;
 
 pub use build::{BuildInfo, build_info};
+pub use errors::{Failure, FailureKind, attach_sink, report};
 pub use log_writer::LogGuard;
 pub use logs::{LogFormat, LogSettings};
 pub use metrics::{Exporter, count_events};
+pub use profile::Profile;
 pub use request_log::RequestRecord;
-pub use request_metrics::{InFlight, RequestSeries};
+pub use request_metrics::{InFlight, RequestSeries, record_request_size};
+pub use runtime::RuntimeMetrics;
 
-pub use self::logs::init as init_logs;
+pub use self::logs::{init as init_logs, set_level as set_log_level};

@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::io::Write;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::DateTime;
@@ -22,6 +23,9 @@ const LONGEST: usize = 1024;
 
 static LOG: OnceLock<RequestLog> = OnceLock::new();
 
+/// Whether the level lets them through.
+static IS_WANTED: AtomicBool = AtomicBool::new(false);
+
 thread_local! {
     static LINE: RefCell<Line> = const { RefCell::new(Line::new()) };
 }
@@ -33,17 +37,21 @@ struct RequestLog {
     colours: bool,
 }
 
-/// From now on requests are logged, if the level lets their lines through.
+/// From now on requests are logged, as long as the level lets their lines through.
 pub(super) fn start(writer: LogWriter, format: LogFormat, colours: bool) {
-    if !tracing::enabled!(target: TARGET, Level::INFO) {
-        return;
-    }
+    follow_level();
     // The caller has made sure that logging starts once.
     let _ = LOG.set(RequestLog {
         writer,
         format,
         colours,
     });
+}
+
+/// Asks anew whether the level lets lines about requests through; whoever changes it calls this.
+pub(super) fn follow_level() {
+    let is_wanted = tracing::enabled!(target: TARGET, Level::INFO);
+    IS_WANTED.store(is_wanted, Ordering::Relaxed);
 }
 
 /// One request and its answer.
@@ -69,7 +77,9 @@ pub struct RequestRecord<'a> {
 impl RequestRecord<'_> {
     /// Hands the line to the log's own thread. Nothing happens if requests are not logged.
     pub fn log(&self) {
-        let Some(log) = LOG.get() else { return };
+        let Some(log) = LOG.get().filter(|_| IS_WANTED.load(Ordering::Relaxed)) else {
+            return;
+        };
         LINE.with_borrow_mut(|line| {
             line.text.clear();
             match log.format {

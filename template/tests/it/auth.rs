@@ -1,5 +1,6 @@
 //! Accounts over the JSON API: the way in, the way out, and everything that must not be one.{% capture body %}
 
+mod address;
 mod client;
 mod enumeration;
 mod hostile;
@@ -85,7 +86,7 @@ async fn who_is_not_signed_in_is_told_how_to_be() {
 }
 
 #[tokio::test]
-async fn users_change_their_name_and_nothing_else_of_themselves() {
+async fn users_change_their_name_and_never_their_role() {
     let app = TestApp::start().await;
     let ada = Client::signed_up(&app, "ada@example.com").await;
     let changed = ada
@@ -99,7 +100,9 @@ async fn users_change_their_name_and_nothing_else_of_themselves() {
         r#"{"name":"Ada","role":"admin"}"#,
         r#"{"name":"Ada","is_active":true}"#,
         r#"{"name":""}"#,
-        "{}",
+        r#"{"email":"countess"}"#,
+        r#"{"email":"countess@example.com"}"#,
+        r#"{"email":"countess@example.com","current_password":"wrong"}"#,
     ] {
         let refused = ada.send("PATCH", "/users/me", body).await;
         assert_eq!(refused.status, 422, "{body}");

@@ -1,5 +1,6 @@
 //! Several nodes with one Redis behind their caches: one load in the fleet, one truth, and no harm from an outage.
 
+mod limits;
 mod outages;
 mod proxy;
 mod warmup;

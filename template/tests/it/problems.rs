@@ -10,6 +10,7 @@ use app::domain::error::StoreError;
 use app::handlers::system::{self, Phase};
 use app::http::problem::Presentation;
 use app::http::{Problem, around};
+use app::telemetry::{self, Exporter, Failure, FailureKind};
 use axum::Router;
 use axum::body::Body;
 use axum::routing::{get, post};
@@ -159,6 +160,41 @@ async fn what_broke_inside_is_told_in_development_only() {
                 .contains("the secret of 42"),
             "{path}"
         );
+    }
+}
+
+#[tokio::test]
+async fn failures_are_counted_by_kind_and_handed_to_the_sink() {
+    let exporter = Exporter::install().expect("metrics");
+    let (tell, told) = std::sync::mpsc::channel();
+    let sink = move |failure: &Failure<'_>| {
+        let route = failure.route.unwrap_or_default().to_owned();
+        let cause = failure.cause.unwrap_or_default().to_owned();
+        // Failures of other tests come here too, after this one has ended.
+        let _ = tell.send((route, failure.kind, cause));
+    };
+    telemetry::attach_sink(sink).expect("the first sink");
+    assert!(telemetry::attach_sink(|_| {}).is_err());
+    let routes = Router::new().nest("/sink", broken());
+    for path in ["/sink/panics", "/sink/fails", "/sink/unavailable"] {
+        answer_of(routes.clone(), &[], path).await;
+    }
+    let told: Vec<_> = told.try_iter().collect();
+    for (route, kind) in [
+        ("/sink/panics", FailureKind::Panic),
+        ("/sink/fails", FailureKind::Internal),
+        ("/sink/unavailable", FailureKind::Unavailable),
+    ] {
+        let found = told.iter().find(|failure| failure.0 == route);
+        let (_, reported, cause) = found.unwrap_or_else(|| panic!("{route} in {told:?}"));
+        assert_eq!(*reported, kind);
+        assert!(cause.contains("the secret of 42"), "{cause}");
+    }
+    let metrics = exporter.render();
+    for kind in ["panic", "internal", "unavailable"] {
+        let series = format!("errors_total{{kind=\"{kind}\",");
+        let line = metrics.lines().find(|line| line.starts_with(&series));
+        assert!(line.is_some_and(|line| !line.ends_with(" 0")), "{line:?}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! The settings as a library: layers, rules, and what is said about mistakes.
 
 mod cache;
+mod edge;
 mod secrets;
 
 use std::collections::BTreeMap;
@@ -201,6 +202,17 @@ fn the_rules_for_values_are_checked_at_both_ends() {
             "server.shutdown_grace = \"11years\"",
             "must be at most 10years",
         ),
+        ("server.idle_timeout = \"0s\"", "must be longer than 0s"),
+        (
+            "server.drain_delay = \"11years\"",
+            "must be at most 10years",
+        ),
+        (
+            "database.statement_timeout = \"0s\"",
+            "must be longer than 0s",
+        ),
+        ("outbound.timeout = \"0s\"", "must be longer than 0s"),
+        ("outbound.attempts = 0", "must be 1 to 10"),
         ("database.max_connections = 0", "must be 1 to 1000"),
         ("database.max_connections = 1001", "must be 1 to 1000"),
         (
@@ -263,6 +275,14 @@ fn an_unknown_key_is_named_with_those_there_are() {
         let known = format!("is not a setting; those here are {}", sections());
         assert_eq!(message, known);
     }
+}
+
+#[test]
+fn a_network_that_is_none_is_refused_with_its_list() {
+    let (key, message) = problem("outbound.allow = [\"10.0.0.0/8\", \"10.0.0/8\"]", &[]);
+    assert_eq!(key, "outbound.allow");
+    let expected = "must be a list of networks like [\"10.0.0.0/8\", \"fd00::/8\"], not `[\"10.0.0.0/8\", \"10.0.0/8\"]`";
+    assert_eq!(message, expected);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The service's side of the single-page application: the page with its data, and who gets it.
 
-use app::features::spa;
+use app::features::{sitemap, spa};
 use app::http::problem::Presentation;
 use app::platform::Platform;
 use app::{handlers, http, infra};
@@ -31,7 +31,8 @@ impl Site {
         let (api, _) = OpenApiRouter::new().nest("/api/v1", api).split_for_parts();
         let pages = spa::component(&platform)
             .pages
-            .merge(spa::articles::component(articles, &platform).pages);
+            .merge(spa::articles::component(articles.clone(), &platform).pages)
+            .merge(sitemap::component(articles, [], &platform).pages);
         let (pages, _) = pages.into_parts();
         let routes = http::around(
             pages.merge(api),
@@ -86,6 +87,22 @@ async fn the_front_page_has_the_answer_of_the_api_in_it() {
     let list = site.ask("GET", ARTICLES, &[]).await.json();
     assert_eq!(list["items"][0]["title"], "Hello");
     assert_eq!(data(&page), Some(json!({ ARTICLES: list })));
+}
+
+#[tokio::test]
+async fn search_engines_are_told_what_can_be_read() {
+    let site = Site::new().await;
+    site.create(&published("Hello")).await;
+    let robots = site.ask("GET", "/robots.txt", &[]).await;
+    let (_, address) = robots.text().split_once("Sitemap: ").expect("an address");
+    let (origin, path) = address
+        .trim()
+        .split_at(address.find("/sitemap.xml").expect("its path"));
+    let sitemap = site.ask("GET", path, &[]).await;
+    for path in ["/", "/articles/hello"] {
+        let entry = format!("<loc>{origin}{path}</loc>");
+        assert!(sitemap.text().contains(&entry), "{}", sitemap.text());
+    }
 }
 
 #[tokio::test]
@@ -191,7 +208,7 @@ async fn what_is_no_page_stays_missing() {
     for path in [
         "/assets/gone.js",
         "/assets/../index.html",
-        "/robots.txt",
+        "/humans.txt",
         "/api/v1/gone",
         "/health/gone",
     ] {

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use oxc::allocator::Allocator;
 use oxc::ast::ast::{
-    ExportAllDeclaration, ExportFromDeclaration, Expression, ImportDeclaration, ImportExpression,
-    StringLiteral,
+    Argument, ExportAllDeclaration, ExportFromDeclaration, Expression, ImportDeclaration,
+    ImportExpression, NewExpression, StringLiteral,
 };
 use oxc::ast_visit::{VisitMut, walk_mut};
 use oxc::codegen::{Codegen, CodegenOptions, CommentOptions};
@@ -16,7 +16,7 @@ use oxc::semantic::SemanticBuilder;
 use oxc::span::SourceType;
 use oxc::transformer::{TransformOptions, Transformer};
 
-use super::{Compiled, Import};
+use super::{Compiled, Import, Kind};
 use crate::assets::Mode;
 use crate::assets::fault::Fault;
 
@@ -111,7 +111,7 @@ struct Specifiers<'a> {
 }
 
 impl<'a> Specifiers<'a> {
-    fn replace(&mut self, literal: &mut StringLiteral<'a>, is_dynamic: bool) {
+    fn replace(&mut self, literal: &mut StringLiteral<'a>, kind: Kind) {
         let specifier = literal.value.to_string();
         let placeholder = format!("\u{1}{}\u{1}", self.imports.len());
         let place = Fault::in_text("", self.text, literal.span.start as usize, "");
@@ -120,7 +120,7 @@ impl<'a> Specifiers<'a> {
         self.imports.push(Import {
             specifier,
             placeholder,
-            is_dynamic,
+            kind,
             line: place.line,
             column: place.column,
         });
@@ -129,22 +129,43 @@ impl<'a> Specifiers<'a> {
 
 impl<'a> VisitMut<'a> for Specifiers<'a> {
     fn visit_import_declaration(&mut self, import: &mut ImportDeclaration<'a>) {
-        self.replace(&mut import.source, false);
+        self.replace(&mut import.source, Kind::Static);
     }
 
     fn visit_export_all_declaration(&mut self, export: &mut ExportAllDeclaration<'a>) {
-        self.replace(&mut export.source, false);
+        self.replace(&mut export.source, Kind::Static);
     }
 
     fn visit_export_from_declaration(&mut self, export: &mut ExportFromDeclaration<'a>) {
-        self.replace(&mut export.source, false);
+        self.replace(&mut export.source, Kind::Static);
     }
 
     fn visit_import_expression(&mut self, import: &mut ImportExpression<'a>) {
         // What is put together at run time is not ours to resolve.
         if let Expression::StringLiteral(literal) = &mut import.source {
-            self.replace(literal, true);
+            self.replace(literal, Kind::Dynamic);
         }
         walk_mut::walk_import_expression(self, import);
+    }
+
+    fn visit_new_expression(&mut self, new: &mut NewExpression<'a>) {
+        // `new URL("./x", import.meta.url)`, by which a module says where something beside it is.
+        if new.callee.is_specific_id("URL")
+            && let [Argument::StringLiteral(literal), base] = &mut new.arguments[..]
+            && is_own_address(base)
+        {
+            self.replace(literal, Kind::Address);
+        }
+        walk_mut::walk_new_expression(self, new);
+    }
+}
+
+/// Whether this is `import.meta.url`.
+fn is_own_address(argument: &Argument<'_>) -> bool {
+    match argument {
+        Argument::StaticMemberExpression(member) => {
+            member.property.name == "url" && matches!(member.object, Expression::ImportMeta(_))
+        }
+        _ => false,
     }
 }

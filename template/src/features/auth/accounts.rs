@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use metrics::counter;
 use uuid::Uuid;
 
-use super::attempts::AttemptLimiter;
 use super::domain::{Email, Name, Password, Role, User, UserId};
 use super::error::AuthError;
 use super::hashing::Hasher;
@@ -14,8 +13,9 @@ use super::sessions::{Caller, Sessions, new_id};
 use super::storage::{Purpose, Store};
 use super::token::Token;
 use crate::domain::clock::Clock;
-use crate::domain::error::Invalid;
+use crate::domain::error::{Invalid, StoreError};
 use crate::domain::events::{Event, Events};
+use crate::http::rate_limit::{Key, RateLimiter};
 
 /// Users on one page of their list.
 pub const PER_PAGE: u8 = 100;
@@ -39,7 +39,10 @@ pub struct Accounts {
     pub(super) store: Store,
     pub(super) sessions: Sessions,
     pub(super) hasher: Hasher,
-    pub(super) attempts: AttemptLimiter,
+    /// To guess a password, by client and by account.
+    pub(super) tries: RateLimiter,
+    /// For a mail, by client and by address.
+    pub(super) requests: RateLimiter,
     pub(super) outbox: Outbox,
     pub(super) events: Events,
     pub(super) clock: Clock,
@@ -49,7 +52,7 @@ impl Accounts {
     /// Makes an account that waits for its address to be confirmed. The answer is the same if there is one already; the
     /// mail is another.
     pub async fn register(&self, new: Registration, client: IpAddr) -> Result<(), AuthError> {
-        self.limit(&format!("register {client}"))?;
+        limit(&self.requests, client).await?;
         let hash = self.hasher.hash(new.password.expose()).await?;
         let user = self.new_user(new.email, new.name, Role::Member);
         match self.store.add_user(&user, &hash).await? {
@@ -88,13 +91,36 @@ impl Accounts {
         }
     }
 
-    /// Confirms the address to which `token` was sent.
+    /// Confirms the address to which `token` was sent: it is the user's from now on.
     pub async fn verify(&self, token: &Token) -> Result<(), AuthError> {
         let now = self.clock.now();
-        let user = self.store.take_link(token, Purpose::Verify, now).await?;
-        let user = user.ok_or(AuthError::LinkInvalid)?;
-        self.store.verify_user(user, now).await?;
-        self.publish(events::VERIFIED, user);
+        let link = self.store.take_link(token, Purpose::Verify, now).await?;
+        let link = link.ok_or(AuthError::LinkInvalid)?;
+        match self.store.confirm_email(link.user, &link.email, now).await {
+            Ok(()) => {}
+            // Somebody else has shown meanwhile that it is theirs.
+            Err(StoreError::Conflict(_)) => return Err(AuthError::LinkInvalid),
+            Err(error) => return Err(error.into()),
+        }
+        self.publish(events::VERIFIED, link.user);
+        Ok(())
+    }
+
+    /// Sends a link to `email`, which becomes the address of the caller when it is followed, and tells the old address.
+    pub async fn change_email(
+        &self,
+        caller: &Caller,
+        email: Email,
+        current: &str,
+    ) -> Result<(), AuthError> {
+        let user = &caller.user;
+        self.check_password(user, current).await?;
+        if email == user.email {
+            return Ok(());
+        }
+        limit(&self.requests, email.as_str()).await?;
+        self.outbox.send(Letter::Moving(user.id));
+        self.outbox.send(Letter::Move(user.id, email));
         Ok(())
     }
 
@@ -117,10 +143,10 @@ impl Accounts {
         password: &str,
         client: IpAddr,
     ) -> Result<User, AuthError> {
-        self.limit(&format!("login {client}"))?;
+        limit(&self.tries, client).await?;
         let email = Email::parse(email).ok();
         if let Some(email) = &email {
-            self.limit(&format!("login {email}"))?;
+            limit(&self.tries, email.as_str()).await?;
         }
         let found = match &email {
             Some(email) => self.store.find_credentials(email).await?,
@@ -145,9 +171,9 @@ impl Accounts {
     }
 
     /// Sends a link to set another password, if there is an account. Whether there is one is looked up behind the answer.
-    pub fn forgot(&self, email: Email, client: IpAddr) -> Result<(), AuthError> {
-        self.limit(&format!("forgot {client}"))?;
-        self.limit(&format!("forgot {email}"))?;
+    pub async fn forgot(&self, email: Email, client: IpAddr) -> Result<(), AuthError> {
+        limit(&self.requests, client).await?;
+        limit(&self.requests, email.as_str()).await?;
         self.outbox.send(Letter::Reset(email));
         Ok(())
     }
@@ -156,14 +182,19 @@ impl Accounts {
     pub async fn reset(&self, token: &Token, password: &str) -> Result<(), AuthError> {
         let now = self.clock.now();
         let found = self.store.find_link(token, Purpose::Reset, now).await?;
-        let user = self.get(found.ok_or(AuthError::LinkInvalid)?).await?;
+        let link = found.ok_or(AuthError::LinkInvalid)?;
+        let user = self.get(link.user).await?;
+        // Whoever reads the mails of an address that was given up has nothing to say any more.
+        if user.email != link.email {
+            return Err(AuthError::LinkInvalid);
+        }
         // A password that is refused leaves the link as it is.
         let hash = self.hashed("password", password, &user).await?;
         let owner = self.store.take_link(token, Purpose::Reset, now).await?;
         owner.ok_or(AuthError::LinkInvalid)?;
         self.store.set_password(user.id, &hash, now).await?;
         // Whoever reads the mails of an address has it.
-        self.store.verify_user(user.id, now).await?;
+        self.store.confirm_email(user.id, &user.email, now).await?;
         self.sessions.end_all(user.id, None).await
     }
 
@@ -175,17 +206,23 @@ impl Accounts {
         new: &str,
     ) -> Result<(), AuthError> {
         let user = &caller.user;
-        self.limit(&format!("password {}", user.id))?;
-        let stored = self.store.find_credentials(&user.email).await?;
-        let stored = stored.as_ref().map(|(_, hash)| hash.as_str());
-        if !self.hasher.verify(current, stored).await?.matches {
-            return Err(AuthError::Wrong("current_password", Invalid("is wrong")));
-        }
+        self.check_password(user, current).await?;
         let hash = self.hashed("new_password", new, user).await?;
         self.store
             .set_password(user.id, &hash, self.clock.now())
             .await?;
         self.sessions.end_all(user.id, Some(caller.session)).await
+    }
+
+    /// Asks for the password again, as what cannot be taken back does.
+    async fn check_password(&self, user: &User, current: &str) -> Result<(), AuthError> {
+        limit(&self.tries, user.email.as_str()).await?;
+        let stored = self.store.find_credentials(&user.email).await?;
+        let stored = stored.as_ref().map(|(_, hash)| hash.as_str());
+        if self.hasher.verify(current, stored).await?.matches {
+            return Ok(());
+        }
+        Err(AuthError::Wrong("current_password", Invalid("is wrong")))
     }
 
     async fn hashed(
@@ -236,10 +273,6 @@ impl Accounts {
         self.get(user).await
     }
 
-    fn limit(&self, key: &str) -> Result<(), AuthError> {
-        self.attempts.check(key).map_err(AuthError::TooMany)
-    }
-
     fn publish(&self, name: &'static str, subject: Uuid) {
         self.events.publish(Event {
             name,
@@ -247,4 +280,9 @@ impl Accounts {
             at: self.clock.now(),
         });
     }
+}
+
+async fn limit<'a>(limiter: &'a RateLimiter, key: impl Into<Key<'a>>) -> Result<(), AuthError> {
+    let taken = limiter.check(key).await;
+    taken.map(drop).map_err(AuthError::TooMany)
 }

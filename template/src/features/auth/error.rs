@@ -1,8 +1,7 @@
 //! What can go wrong with an account, and the problem each becomes.
 
-use std::time::Duration;
-
 use crate::domain::error::{Invalid, StoreError};
+use crate::http::rate_limit::Exceeded;
 use crate::http::{FieldError, Kind, Problem};
 
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +29,7 @@ pub enum AuthError {
     #[error("{0} {1}")]
     Wrong(&'static str, Invalid),
     #[error("too many tries")]
-    TooMany(Duration),
+    TooMany(Exceeded),
     #[error("too many passwords are being checked")]
     Busy,
     #[error("internal")]
@@ -78,14 +77,7 @@ impl From<AuthError> for Problem {
             AuthError::Wrong(field, rule) => {
                 Problem::invalid(vec![FieldError::new(format!("/{field}"), rule.to_string())])
             }
-            AuthError::TooMany(wait) => {
-                let seconds = u32::try_from(wait.as_secs())
-                    .unwrap_or(u32::MAX)
-                    .saturating_add(1);
-                Problem::new(Kind::RateLimited)
-                    .detail(detail)
-                    .retry_after_seconds(seconds)
-            }
+            AuthError::TooMany(exceeded) => exceeded.into(),
             AuthError::Busy => Problem::new(Kind::Overloaded).retry_after_seconds(1),
             AuthError::Broken(cause) => Problem::new(Kind::Internal).cause(cause),
             AuthError::Store(error) => error.into(),

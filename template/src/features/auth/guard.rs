@@ -1,10 +1,9 @@
 //! Who may pass: what a handler asks for in its arguments.
 
-use std::convert::Infallible;
 use std::marker::PhantomData;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::IpAddr;
 
-use axum::extract::{ConnectInfo, FromRef, FromRequestParts, Request};
+use axum::extract::{FromRef, FromRequestParts, Request};
 use axum::http::header::{AUTHORIZATION, USER_AGENT};
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, HeaderValue};
@@ -15,7 +14,8 @@ use super::Auth;
 use super::domain::Permission;
 use super::error::AuthError;
 use super::sessions::Caller;
-use crate::http::Problem;
+use crate::http::csrf;
+use crate::http::{ClientAddress, Problem};
 
 /// A permission in the type of a handler's argument.
 pub trait Needs {
@@ -76,15 +76,13 @@ pub struct Visitor {
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Visitor {
-    type Rejection = Infallible;
+    type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let client = ClientAddress::from_request_parts(parts, state).await?;
         let agent = parts.headers.get(USER_AGENT);
         Ok(Self {
-            ip: address.map_or(Ipv4Addr::UNSPECIFIED.into(), |ConnectInfo(address)| {
-                address.ip()
-            }),
+            ip: client.ip,
             agent: agent
                 .map_or("", |agent| agent.to_str().unwrap_or_default())
                 .to_owned(),
@@ -97,6 +95,15 @@ fn permitted(caller: Caller, permission: Permission) -> Result<Caller, AuthError
         Ok(caller)
     } else {
         Err(AuthError::Forbidden)
+    }
+}
+
+impl Caller {
+    /// Notes who it is for what comes after. The tokens of forms are from then on those of this session.
+    pub(super) fn enter(self, extensions: &mut Extensions) {
+        let session = self.session.to_string();
+        extensions.insert(csrf::Session(session.into()));
+        extensions.insert(self);
     }
 }
 
@@ -133,7 +140,7 @@ impl Auth {
         let caller = self.caller(&parts.headers, &parts.extensions).await;
         match caller.and_then(|caller| permitted(caller, permission)) {
             Ok(caller) => {
-                parts.extensions.insert(caller);
+                caller.enter(&mut parts.extensions);
                 Ok(next.run(Request::from_parts(parts, body)).await)
             }
             Err(error) => Err((error, parts)),

@@ -3,7 +3,6 @@
 mod access_token;
 mod accounts;
 mod api;
-mod attempts;
 mod command;
 mod cookie;
 mod domain;
@@ -23,13 +22,13 @@ use metrics::{describe_counter, describe_gauge};
 
 use self::access_token::Keys;
 use self::accounts::Accounts;
-use self::attempts::AttemptLimiter;
 use self::cookie::SessionCookie;
 use self::hashing::Hasher;
 use self::mail::PostOffice;
 use self::sessions::Sessions;
 use self::storage::Store;
 use crate::component::{Component, Routes, Task};
+use crate::http::rate_limit::Quota;
 use crate::platform::Platform;
 
 pub use self::command::{NewUser, UsersCommand, access_token_for};
@@ -66,15 +65,13 @@ impl Auth {
             platform.events.clone(),
             clock.clone(),
         )?;
+        let quota = Quota::new(settings.attempts, settings.attempts_window);
         let accounts = Accounts {
             store,
             sessions: sessions.clone(),
             hasher: Hasher::new(&settings.password)?,
-            attempts: AttemptLimiter::new(
-                settings.attempts,
-                settings.attempts_window,
-                clock.clone(),
-            ),
+            tries: platform.rate_limits.limiter("login", quota),
+            requests: platform.rate_limits.limiter("account_mail", quota),
             outbox,
             events: platform.events.clone(),
             clock: clock.clone(),

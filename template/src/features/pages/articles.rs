@@ -4,7 +4,7 @@ mod editing;
 mod form;
 
 use askama::Template;
-use axum::extract::State;
+use axum::extract::{FromRef, State};
 use axum::http::request::Parts;
 use axum::response::Response;
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -17,6 +17,7 @@ use crate::component::{Component, Routes, Warm};
 use crate::domain::articles::{
     Article, ArticleQuery, ArticleService, Cursor, Slice, Slug, Sort, Tag,
 };
+use crate::http::csrf::Csrf;
 use crate::http::extract::{Path, Query};
 use crate::http::page_cache::{CachePolicy, Page, PageCache};
 use crate::http::{Kind, Problem};
@@ -37,6 +38,7 @@ pub fn component(articles: ArticleService, platform: &Platform) -> Component {
         articles,
         pages: platform.pages.clone(),
         site: Site::of(platform),
+        csrf: platform.csrf.clone(),
     };
     let pages = Routes::new()
         .get("/", list)
@@ -72,6 +74,13 @@ struct ArticlePages {
     articles: ArticleService,
     pages: PageCache,
     site: Site,
+    csrf: Csrf,
+}
+
+impl FromRef<ArticlePages> for Csrf {
+    fn from_ref(pages: &ArticlePages) -> Self {
+        pages.csrf.clone()
+    }
 }
 
 #[derive(Deserialize)]

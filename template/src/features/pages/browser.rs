@@ -1,4 +1,4 @@
-//! What browsers ask for beside pages: the icon, the web app manifest, and which links to fetch in advance.
+//! What browsers ask for beside pages: the icon, the web app manifest, and which links to fetch in advance.{% capture body %}
 
 use std::sync::LazyLock;
 
@@ -43,7 +43,8 @@ static MANIFEST: LazyLock<Bytes> = LazyLock::new(|| {
         "background_color": "#fafbfc",
         "theme_color": "#fafbfc",
         "icons": [icon],
-    });
+    }); //~{% if features contains "pwa" %}
+    let manifest = crate::features::pwa::installable(manifest); //~{% endif %}
     manifest.to_string().into()
 });
 
@@ -85,4 +86,4 @@ async fn speculation_rules(
 async fn answer(pages: &PageCache, request: &Parts, page: Page) -> Result<Response, Problem> {
     let path = request.uri.path();
     pages.render(request, path, &FILE, async || Ok(page)).await
-}
+} //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

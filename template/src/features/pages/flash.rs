@@ -26,6 +26,7 @@ pub enum Notice {
     ResetMailed,
     PasswordChanged,
     AccountSaved,
+    MoveMailed,
     SessionEnded,
     SignedOut, //~{% endif %}
 }
@@ -41,6 +42,7 @@ impl Notice {
         Self::ResetMailed,
         Self::PasswordChanged,
         Self::AccountSaved,
+        Self::MoveMailed,
         Self::SessionEnded,
         Self::SignedOut, //~{% endif %}
     ];
@@ -55,6 +57,7 @@ impl Notice {
             Self::ResetMailed => "reset-mailed",
             Self::PasswordChanged => "password-changed",
             Self::AccountSaved => "account-saved",
+            Self::MoveMailed => "move-mailed",
             Self::SessionEnded => "session-ended",
             Self::SignedOut => "signed-out", //~{% endif %}
         }
@@ -70,15 +73,17 @@ impl Notice {
             Self::ResetMailed => "If the address has an account, a mail with a link is on its way.",
             Self::PasswordChanged => "The password is changed.",
             Self::AccountSaved => "Saved.",
+            Self::MoveMailed => "Open the link in the mail that is on its way to the new address.",
             Self::SessionEnded => "Signed out there.",
             Self::SignedOut => "You are signed out.", //~{% endif %}
         }
     }
 
     /// The cookie that brings it to the next page. It dies after a minute if there is none.
-    pub fn cookie(self) -> HeaderValue {
+    pub fn cookie(self, is_https: bool) -> HeaderValue {
+        let secure = if is_https { "; Secure" } else { "" };
         let cookie = format!(
-            "{COOKIE}={}; Path=/; Max-Age=60; HttpOnly; SameSite=Lax",
+            "{COOKIE}={}; Path=/; Max-Age=60; HttpOnly; SameSite=Lax{secure}",
             self.name()
         );
         HeaderValue::try_from(cookie).unwrap_or(FORGET)
@@ -132,10 +137,18 @@ mod tests {
     #[test]
     fn every_notice_comes_back_from_its_cookie() {
         for &notice in Notice::ALL {
-            let cookie = notice.cookie();
+            let cookie = notice.cookie(false);
             let sent = cookie.to_str().unwrap().split(';').next().unwrap();
             assert_eq!(flash(sent), Flash::Some(notice));
         }
+    }
+
+    #[test]
+    fn over_https_the_cookie_is_for_https_only() {
+        let cookie = Notice::Deleted.cookie(true);
+        assert!(cookie.to_str().unwrap().ends_with("; Secure"));
+        let cookie = Notice::Deleted.cookie(false);
+        assert!(!cookie.to_str().unwrap().contains("Secure"));
     }
 
     #[test]

@@ -12,7 +12,6 @@ pub(super) mod form;
 pub(super) mod head;
 #[cfg(not(embedded_assets))]
 mod reload;
-pub mod sitemap;
 
 use askama::Template;
 use axum::http::HeaderName;
@@ -61,7 +60,7 @@ fn xml(content_type: &'static str, document: &impl Template) -> Result<Page, Pro
     Ok(Page::new(content_type, text))
 }
 
-fn cannot_render(error: askama::Error) -> Problem {
+pub(super) fn cannot_render(error: askama::Error) -> Problem {
     Problem::new(Kind::Internal).cause(error)
 }
 

@@ -132,12 +132,18 @@ impl File {
     }
 
     /// Counts an answer with this file.
-    pub fn count(&self, method: &'static str, status: StatusCode, duration: Duration) {
+    pub fn count(
+        &self,
+        method: &'static str,
+        status: StatusCode,
+        duration: Duration,
+        bytes: Option<u64>,
+    ) {
         match self.finished.get() {
             Some(finished) if method == "GET" && status == StatusCode::OK => {
-                finished.series.record(duration);
+                finished.series.record(duration, bytes);
             }
-            _ => RequestSeries::of(method, ROUTE, status.as_u16()).record(duration),
+            _ => RequestSeries::of(method, ROUTE, status.as_u16()).record(duration, bytes),
         }
     }
 

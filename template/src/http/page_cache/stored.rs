@@ -169,12 +169,18 @@ impl StoredPage {
     }
 
     /// Counts an answer with this page.
-    pub fn count(&self, method: &'static str, status: StatusCode, duration: Duration) {
+    pub fn count(
+        &self,
+        method: &'static str,
+        status: StatusCode,
+        duration: Duration,
+        bytes: Option<u64>,
+    ) {
         match self.finished.get() {
             Some(finished) if method == "GET" && status == self.status => {
-                finished.series.record(duration);
+                finished.series.record(duration, bytes);
             }
-            _ => RequestSeries::of(method, &self.route, status.as_u16()).record(duration),
+            _ => RequestSeries::of(method, &self.route, status.as_u16()).record(duration, bytes),
         }
     }
 

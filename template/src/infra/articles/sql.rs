@@ -47,7 +47,7 @@ macro_rules! select_articles {
 #[async_trait]
 impl ArticleRepository for SqlArticles {
     async fn insert(&self, article: &Article) -> Result<(), RepositoryError> {
-        let insert = async {
+        let insert = || async {
             let mut tx = self.db.begin().await?;
             sqlx::query(
                 "INSERT INTO articles (id, slug, title, summary, body, status, published_at, created_at, updated_at, version) \
@@ -69,13 +69,13 @@ impl ArticleRepository for SqlArticles {
             tx.commit().await
         };
         self.db
-            .timed("insert", "articles", insert)
+            .write("insert", "articles", insert)
             .await
             .map_err(write_error)
     }
 
     async fn update(&self, article: &Article, expected: Version) -> Result<(), RepositoryError> {
-        let update = async {
+        let update = || async {
             let mut tx = self.db.begin().await?;
             let updated = sqlx::query(
                 "UPDATE articles SET slug = $1, title = $2, summary = $3, body = $4, status = $5, \
@@ -106,7 +106,7 @@ impl ArticleRepository for SqlArticles {
         };
         let updated = self
             .db
-            .timed("update", "articles", update)
+            .write("update", "articles", update)
             .await
             .map_err(write_error)?;
         if updated == 1 {
@@ -117,13 +117,15 @@ impl ArticleRepository for SqlArticles {
     }
 
     async fn delete(&self, id: ArticleId, expected: Version) -> Result<(), RepositoryError> {
-        let delete = sqlx::query("DELETE FROM articles WHERE id = $1 AND version = $2")
-            .bind(id)
-            .bind(expected)
-            .execute(self.db.pool());
+        let delete = || {
+            sqlx::query("DELETE FROM articles WHERE id = $1 AND version = $2")
+                .bind(id)
+                .bind(expected)
+                .execute(self.db.pool())
+        };
         let deleted = self
             .db
-            .timed("delete", "articles", delete)
+            .write("delete", "articles", delete)
             .await
             .map_err(write_error)?;
         if deleted.rows_affected() == 1 {

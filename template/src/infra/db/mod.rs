@@ -1,5 +1,6 @@
 //! The database: one pool, its settings, the migrations, and what its errors mean to the domain.{% capture body %}
 
+mod constraints;
 mod error;
 mod migrations; //~{% if database == "postgres" %}
 pub mod postgres; //~{% endif %}{% if database == "sqlite" %}
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::{ConnectOptions, Connection, Transaction};
 use validator::{Validate, ValidationError};
 
-pub use error::store_error; //~{% if false %}
+pub use error::{Class, store_error}; //~{% if false %}
 #[cfg(feature = "postgres")]
 use postgres as engine;
 #[cfg(not(feature = "postgres"))]
@@ -22,6 +23,8 @@ use sqlite as engine; //~{% endif %}{% if database == "postgres" %}
 //+ use sqlite as engine; //~{% endif %}
 
 use self::migrations::MIGRATOR;
+use crate::domain::clock::Clock;
+use crate::infra::resilience::{Backoff, Breaker, BreakerSettings, retry};
 use crate::settings::{Secret, limited, some_time};
 
 pub use engine::Driver;
@@ -37,10 +40,14 @@ pub struct DatabaseSettings {
     pub url: Secret,
     #[validate(range(min = 1, max = 1000, message = "must be 1 to 1000"))]
     pub max_connections: u32,
-    /// How long a request waits for a free connection.
+    /// How long a request waits for a free connection, and a write in `SQLite` for the one before it.
     #[serde(with = "humantime_serde")]
     #[validate(custom(function = some_time))]
     pub acquire_timeout: Duration,
+    /// How long one statement may take.
+    #[serde(with = "humantime_serde")]
+    #[validate(custom(function = some_time))]
+    pub statement_timeout: Duration,
     /// A statement that takes longer is logged.
     #[serde(with = "humantime_serde")]
     #[validate(custom(function = limited))]
@@ -58,10 +65,30 @@ fn url_of_this_engine(url: &Secret) -> Result<(), ValidationError> {
     engine::parse(url.expose()).map(drop).map_err(rule)
 }
 
+/// Half of the last calls tell an outage from a hiccup. It is short, because one call at a time finds out whether it is
+/// over, and the others are refused meanwhile.
+const BREAKER: BreakerSettings = BreakerSettings {
+    failures: 5,
+    of: 10,
+    open_for: Duration::from_secs(1),
+};
+
+/// How a transaction that lost against another one is run again.
+const RETRIES: Backoff = Backoff {
+    attempts: 5,
+    first: Duration::from_millis(10),
+    longest: Duration::from_millis(500),
+};
+
 /// A cheap handle on the pool.
 #[derive(Clone, Debug)]
 pub struct Database {
     pool: Pool,
+    breaker: Breaker,
+    /// How long a call may take, whatever the database does.
+    patience: Duration,
+    /// How long after its start a write is run again.
+    retry_for: Duration,
 }
 
 impl Database {
@@ -82,7 +109,13 @@ impl Database {
                 },
             )
             .connect_lazy_with(options);
-        Ok(Self { pool })
+        Ok(Self {
+            pool,
+            // An outage lasts by the real time, also where a test holds the clock.
+            breaker: Breaker::new("database", BREAKER, Clock::system()),
+            patience: settings.acquire_timeout + settings.statement_timeout,
+            retry_for: settings.acquire_timeout,
+        })
     }
 
     /// Waits until the database answers: a server may start at the same time as the service.
@@ -103,7 +136,7 @@ impl Database {
                 Err(_) => sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()),
             };
             let url = &settings.url;
-            if !error::is_temporary(&error) {
+            if !Class::of(&error).is_temporary() {
                 return Err(error).with_context(|| format!("the database {url} cannot be used"));
             }
             if deadline.saturating_duration_since(Instant::now()) <= pause {
@@ -125,7 +158,11 @@ impl Database {
     pub async fn migrate(&self) -> anyhow::Result<usize> {
         let at_first = self.pending().await?;
         let mut before = at_first;
-        while let Err(error) = MIGRATOR.run(&self.pool).await {
+        let mut connection = engine::patient(&self.pool.connect_options())
+            .connect()
+            .await
+            .context("the database could not be migrated")?;
+        while let Err(error) = MIGRATOR.run(&mut connection).await {
             if let sqlx::migrate::MigrateError::VersionMissing(version) = error {
                 bail!(
                     "the database holds migration {version}, which this version does not know; run the version that applied it"
@@ -138,6 +175,7 @@ impl Database {
             }
             before = pending;
         }
+        connection.close().await?;
         Ok(at_first)
     }
 
@@ -205,10 +243,11 @@ impl Database {
         self.pool.begin_with(engine::BEGIN_WRITE).await
     }
 
-    /// Runs one database call and records how long it took, by operation and table.
+    /// Runs one database call and records how long it took, by operation and table. While the database is away most
+    /// calls are refused at once instead of waiting for it.
     ///
     /// # Errors
-    /// Those of the call.
+    /// Those of the call, and `Io` if the database says nothing for too long or is left alone.
     pub async fn timed<T>(
         &self,
         operation: &'static str,
@@ -216,14 +255,49 @@ impl Database {
         call: impl Future<Output = sqlx::Result<T>>,
     ) -> sqlx::Result<T> {
         let started = Instant::now();
-        let result = call.await;
+        let result = self.guarded(call).await;
         metrics::histogram!("database_query_duration_seconds", "operation" => operation, "table" => table)
             .record(started.elapsed());
         if let Err(error) = &result {
-            metrics::counter!("database_query_errors_total", "kind" => error::kind(error))
-                .increment(1);
+            let kind = Class::of(error).label();
+            metrics::counter!("database_query_errors_total", "kind" => kind).increment(1);
         }
         result
+    }
+
+    async fn guarded<T>(&self, call: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+        let Some(permit) = self.breaker.admit() else {
+            return Err(error::left_alone());
+        };
+        let silence = || Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()));
+        let answer = tokio::time::timeout(self.patience, call).await;
+        let result = answer.unwrap_or_else(|_| silence());
+        match &result {
+            Err(error) if Class::of(error).is_outage() => permit.fail(),
+            _ => permit.succeed(),
+        }
+        result
+    }
+
+    /// [`timed`](Self::timed) for a whole transaction, which is run again if it lost against another one. `transaction`
+    /// must begin it, commit it, and do nothing else that lasts.
+    ///
+    /// # Errors
+    /// Those of the last run.
+    pub async fn write<T, F>(
+        &self,
+        operation: &'static str,
+        table: &'static str,
+        transaction: impl Fn() -> F,
+    ) -> sqlx::Result<T>
+    where
+        F: Future<Output = sqlx::Result<T>>,
+    {
+        let started = Instant::now();
+        let is_worth_it =
+            |error: &_| Class::of(error).lost_a_race() && started.elapsed() < self.retry_for;
+        let run = || self.timed(operation, table, transaction());
+        retry("database", RETRIES, is_worth_it, run).await
     }
 
     /// Sets the connection gauges to what the pool holds now.
@@ -232,6 +306,8 @@ impl Database {
         let active = self.pool.size().saturating_sub(idle);
         metrics::gauge!("database_connections", "state" => "idle").set(idle);
         metrics::gauge!("database_connections", "state" => "active").set(active);
+        let most = self.pool.options().get_max_connections();
+        metrics::gauge!("database_connections_max").set(most);
     }
 
     pub async fn close(&self) {

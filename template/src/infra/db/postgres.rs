@@ -2,7 +2,8 @@
 
 use anyhow::anyhow;
 use sqlx::ConnectOptions;
-use sqlx::postgres::PgConnectOptions;
+use sqlx::error::DatabaseError;
+use sqlx::postgres::{PgConnectOptions, PgDatabaseError};
 
 use super::DatabaseSettings;
 
@@ -27,8 +28,29 @@ pub fn options(settings: &DatabaseSettings) -> anyhow::Result<PgConnectOptions> 
     let options = parse(settings.url.expose()).map_err(|rule| anyhow!("database.url {rule}"))?;
     Ok(options
         .application_name(env!("CARGO_PKG_NAME"))
+        .options([(
+            "statement_timeout",
+            settings.statement_timeout.as_millis().max(1),
+        )])
         .log_statements(log::LevelFilter::Off)
         .log_slow_statements(log::LevelFilter::Warn, settings.slow_query))
+}
+
+/// For a connection on which a statement may take as long as it likes.
+#[must_use]
+pub fn patient(options: &PgConnectOptions) -> PgConnectOptions {
+    // Of two the server takes the later one.
+    options.clone().options([("statement_timeout", 0)])
+}
+
+/// What broke: the name of a constraint, or `table.column` where there is no name.
+#[must_use]
+pub fn constraint(error: &dyn DatabaseError) -> Option<String> {
+    if let Some(name) = error.constraint() {
+        return Some(name.to_owned());
+    }
+    let error = error.try_downcast_ref::<PgDatabaseError>()?;
+    Some(format!("{}.{}", error.table()?, error.column()?))
 }
 
 /// Nothing to prepare: the database is made by whoever runs the server.

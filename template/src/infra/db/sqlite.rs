@@ -1,9 +1,8 @@
 //! `SQLite`: one file beside the service, set up to serve many readers and one writer.
 
-use std::time::Duration;
-
 use anyhow::{Context, anyhow};
 use sqlx::ConnectOptions;
+use sqlx::error::DatabaseError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 
 use super::DatabaseSettings;
@@ -36,12 +35,26 @@ pub fn options(settings: &DatabaseSettings) -> anyhow::Result<SqliteConnectOptio
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Normal)
         // A second writer waits for the first instead of failing.
-        .busy_timeout(Duration::from_secs(5))
+        .busy_timeout(settings.acquire_timeout)
         .pragma("cache_size", "-16384")
         .pragma("temp_store", "memory")
         .optimize_on_close(true, 400)
         .log_statements(log::LevelFilter::Off)
         .log_slow_statements(log::LevelFilter::Warn, settings.slow_query))
+}
+
+/// For a connection on which a statement may take as long as it likes, which here is every one.
+#[must_use]
+pub fn patient(options: &SqliteConnectOptions) -> SqliteConnectOptions {
+    options.clone()
+}
+
+/// What broke: `table.column`, or the name of a constraint that checks.
+#[must_use]
+pub fn constraint(error: &dyn DatabaseError) -> Option<String> {
+    // `UNIQUE constraint failed: articles.slug`; of several columns the first counts.
+    let (_, broken) = error.message().split_once(" constraint failed: ")?;
+    broken.split(", ").next().map(str::to_owned)
 }
 
 /// Makes the folder of the database file, which `SQLite` itself does not.

@@ -1,4 +1,4 @@
-//! A circuit breaker: after failures in a row a part is left alone for a while, then tried again.
+//! A circuit breaker: a part that fails too often is left alone for a while, then tried again.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,8 +10,10 @@ use crate::domain::clock::Clock;
 /// When a breaker opens, and for how long.
 #[derive(Clone, Copy, Debug)]
 pub struct BreakerSettings {
-    /// Failures in a row that open it.
+    /// It opens when so many of the last `of` calls have failed. Where both are the same, that is failures in a row.
     pub failures: u32,
+    /// At most 64.
+    pub of: u32,
     /// How long it stays open before one call is let through to try.
     pub open_for: Duration,
 }
@@ -20,8 +22,16 @@ impl Default for BreakerSettings {
     fn default() -> Self {
         Self {
             failures: 5,
+            of: 5,
             open_for: Duration::from_secs(30),
         }
+    }
+}
+
+impl BreakerSettings {
+    fn opens_after(&self, calls: u64) -> bool {
+        let counted = u64::MAX >> (64 - self.of.clamp(1, 64));
+        (calls & counted).count_ones() >= self.failures
     }
 }
 
@@ -39,6 +49,8 @@ pub struct Breaker(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     name: &'static str,
+    /// Whether its state is a metric: of many by one name there is no one state.
+    is_shown: bool,
     settings: BreakerSettings,
     clock: Clock,
     circuit: Mutex<Circuit>,
@@ -54,7 +66,8 @@ struct Circuit {
 #[derive(Debug)]
 enum Position {
     Closed {
-        failures: u32,
+        /// The last calls, one bit each, the latest lowest; set for a failure.
+        calls: u64,
     },
     Open {
         since: DateTime<Utc>,
@@ -68,12 +81,23 @@ impl Breaker {
     /// A closed breaker; `name` is its label in the metrics.
     #[must_use]
     pub fn new(name: &'static str, settings: BreakerSettings, clock: Clock) -> Self {
+        Self::with(name, true, settings, clock)
+    }
+
+    /// The same for one of many parts that go by the same name, whose failures are counted together.
+    #[must_use]
+    pub fn one_of_many(name: &'static str, settings: BreakerSettings, clock: Clock) -> Self {
+        Self::with(name, false, settings, clock)
+    }
+
+    fn with(name: &'static str, is_shown: bool, settings: BreakerSettings, clock: Clock) -> Self {
         let breaker = Self(Arc::new(Inner {
             name,
+            is_shown,
             settings,
             clock,
             circuit: Mutex::new(Circuit {
-                position: Position::Closed { failures: 0 },
+                position: Position::Closed { calls: 0 },
                 epoch: 0,
             }),
         }));
@@ -128,6 +152,9 @@ impl Breaker {
     }
 
     fn record(&self, state: BreakerState) {
+        if !self.0.is_shown {
+            return;
+        }
         let value = match state {
             BreakerState::Closed => 0.0,
             BreakerState::HalfOpen => 1.0,
@@ -159,9 +186,9 @@ pub struct Permit {
 impl Permit {
     pub fn succeed(self) {
         self.settle(|breaker, circuit| match &mut circuit.position {
-            Position::Closed { failures } => *failures = 0,
+            Position::Closed { calls } => *calls <<= 1,
             Position::Probing => {
-                breaker.turn(circuit, Position::Closed { failures: 0 });
+                breaker.turn(circuit, Position::Closed { calls: 0 });
                 tracing::info!(breaker = breaker.0.name, "the circuit breaker closed");
             }
             Position::Open { .. } => {}
@@ -174,9 +201,9 @@ impl Permit {
         self.settle(|breaker, circuit| {
             let settings = breaker.0.settings;
             match &mut circuit.position {
-                Position::Closed { failures } => {
-                    *failures += 1;
-                    if *failures >= settings.failures {
+                Position::Closed { calls } => {
+                    *calls = *calls << 1 | 1;
+                    if settings.opens_after(*calls) {
                         breaker.open(circuit, settings.open_for);
                         tracing::warn!(breaker = name, "the circuit breaker opened");
                     }
@@ -256,6 +283,28 @@ mod tests {
         fail(&breaker, 4);
         breaker.admit().unwrap().succeed();
         fail(&breaker, 4);
+        assert_eq!(breaker.state(), BreakerState::Closed);
+        fail(&breaker, 1);
+        assert_eq!(breaker.state(), BreakerState::Open);
+    }
+
+    #[test]
+    fn a_share_of_the_last_calls_opens_it_too() {
+        let settings = BreakerSettings {
+            failures: 3,
+            of: 6,
+            ..BreakerSettings::default()
+        };
+        let breaker = Breaker::new("part", settings, Clock::fixed(DateTime::UNIX_EPOCH));
+        for _ in 0..20 {
+            // Two of six, whichever six one takes.
+            fail(&breaker, 1);
+            breaker.admit().unwrap().succeed();
+            breaker.admit().unwrap().succeed();
+        }
+        assert_eq!(breaker.state(), BreakerState::Closed);
+        fail(&breaker, 1);
+        breaker.admit().unwrap().succeed();
         assert_eq!(breaker.state(), BreakerState::Closed);
         fail(&breaker, 1);
         assert_eq!(breaker.state(), BreakerState::Open);

@@ -42,6 +42,11 @@ fn a_broken_source_is_named_with_its_line_and_column() {
             "import x from 'react';\nx();",
             "assets/app.ts:1:15: `react` is no path",
         ),
+        (
+            "app.ts",
+            "export const dot = new URL('none.svg', import.meta.url);",
+            "assets/app.ts:1:28: there is no asset `none.svg`",
+        ),
         ("a.png", "not a picture", "assets/a.png: "),
         ("a.css", "a { color: red }\n/* \u{fffd} */", ""),
     ] {

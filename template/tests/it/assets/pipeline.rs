@@ -137,6 +137,35 @@ fn typescript_becomes_a_module_that_imports_by_final_names() {
 }
 
 #[test]
+fn a_module_says_where_other_assets_are_by_their_final_names() {
+    let workshop = Workshop::new();
+    workshop
+        .write("js/app.ts", "export const dot = new URL('../dot.svg#x', import.meta.url);\nnew Worker(new URL('./_worker.js', import.meta.url), { type: 'module' });\nexport const page = new URL('/about', import.meta.url);\n")
+        .write("js/_worker.ts", "postMessage(1);")
+        .write("dot.svg", "<svg/>");
+    workshop.make("release");
+    let (dot, _) = workshop.file("release", "dot.", ".svg");
+    let (worker, _) = workshop.file("release", "js/_worker.", ".js");
+    let worker = worker.trim_start_matches("js/");
+    let (before, code) = workshop.file("release", "js/app.", ".js");
+    let code = String::from_utf8(code).unwrap();
+    for address in [
+        format!("../{dot}#x"),
+        format!("./{worker}"),
+        "/about".to_owned(),
+    ] {
+        assert!(
+            code.contains(&format!("`{address}`,import.meta.url")),
+            "{address} in {code}"
+        );
+    }
+    // A name in it is another when what it names has changed, and so is its own.
+    workshop.write("dot.svg", "<svg></svg>");
+    workshop.make("release");
+    assert_ne!(workshop.file("release", "js/app.", ".js").0, before);
+}
+
+#[test]
 fn the_manifest_lists_the_modules_that_a_script_cannot_start_without() {
     let workshop = Workshop::new();
     workshop

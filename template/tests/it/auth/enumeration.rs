@@ -46,7 +46,7 @@ async fn who_registers_again_gets_the_same_answer_and_another_mail() {
     let known = nobody.post("/auth/register", &new(KNOWN)).await;
     let mail = mails.next(KNOWN, "/login").await;
     assert!(
-        mail.contains("You have one already") && !mail.contains("token="),
+        mail.contains("There is one with it already") && !mail.contains("token="),
         "{mail}"
     );
     let unknown = nobody.post("/auth/register", &new(UNKNOWN)).await;

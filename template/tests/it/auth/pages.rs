@@ -13,29 +13,57 @@ async fn get(app: &TestApp, path: &str, cookie: &str) -> Answer {
         .await
 }
 
+/// Opens the page that has the form, and sends it.
 async fn post(app: &TestApp, path: &str, cookie: &str, form: &str) -> Answer {
-    let headers = [
-        HTML,
-        FORM,
-        ("cookie", cookie),
-        ("sec-fetch-site", "same-origin"),
-    ];
-    app.call_as_nobody("POST", path, &headers, form.to_owned())
-        .await
+    let is_on_account = path.starts_with("/account/") && path != "/account/email";
+    let page = if is_on_account || path == "/logout" {
+        "/account"
+    } else {
+        path
+    };
+    let opened = Opened::of(&get(app, page, cookie).await);
+    opened.send(app, path, cookie, form).await
 }
 
-/// `name=value` of the session an answer sets.
-fn session(answer: &Answer) -> String {
+/// What a browser has of a page with a form.
+struct Opened {
+    cookie: String,
+    token: String,
+}
+
+impl Opened {
+    fn of(page: &Answer) -> Self {
+        let hidden = page.text().split("name=\"csrf_token\" value=\"").nth(1);
+        let token = hidden.and_then(|rest| rest.split('"').next());
+        Self {
+            cookie: cookie(page, "csrf").unwrap_or_default(),
+            token: token.unwrap_or_default().to_owned(),
+        }
+    }
+
+    async fn send(&self, app: &TestApp, path: &str, cookie: &str, form: &str) -> Answer {
+        let cookie = format!("{cookie}; {}", self.cookie);
+        let headers = [
+            HTML,
+            FORM,
+            ("cookie", cookie.as_str()),
+            ("sec-fetch-site", "same-origin"),
+        ];
+        let form = format!("{form}&csrf_token={}", self.token);
+        app.call_as_nobody("POST", path, &headers, form).await
+    }
+}
+
+/// `name=value` of a cookie that an answer sets.
+fn cookie(answer: &Answer, name: &str) -> Option<String> {
     let lines = answer.headers.get_all("set-cookie").iter();
-    let lines: Vec<_> = lines.map(|line| line.to_str().unwrap()).collect();
-    let line = lines
-        .iter()
-        .find(|line| line.starts_with("__Host-session="));
-    line.expect("a session")
-        .split(';')
-        .next()
-        .unwrap()
-        .to_owned()
+    let mut pairs = lines.filter_map(|line| line.to_str().ok()?.split(';').next());
+    let pair = pairs.find(|pair| pair.split('=').next() == Some(name));
+    pair.map(ToOwned::to_owned)
+}
+
+fn session(answer: &Answer) -> String {
+    cookie(answer, "__Host-session").expect("a session")
 }
 
 fn credentials(password: &str) -> String {
@@ -43,6 +71,10 @@ fn credentials(password: &str) -> String {
         "email=ada%40example.com&password={}",
         password.replace(' ', "+")
     )
+}
+
+async fn signed_in(app: &TestApp) -> String {
+    session(&post(app, "/login", "", &credentials(PASSWORD)).await)
 }
 
 #[tokio::test]
@@ -179,7 +211,7 @@ async fn what_is_wrong_stands_beside_what_was_written_and_no_password_comes_back
 async fn an_account_is_changed_in_the_browser() {
     let app = TestApp::start().await;
     sign_up(&app, EMAIL).await;
-    let cookie = session(&post(&app, "/login", "", &credentials(PASSWORD)).await);
+    let cookie = signed_in(&app).await;
     assert_eq!(
         post(&app, "/account", &cookie, "name=Countess")
             .await
@@ -223,7 +255,7 @@ async fn an_account_is_changed_in_the_browser() {
 async fn a_page_is_the_same_for_everybody_and_cached_for_everybody() {
     let app = TestApp::start().await;
     sign_up(&app, EMAIL).await;
-    let cookie = session(&post(&app, "/login", "", &credentials(PASSWORD)).await);
+    let cookie = signed_in(&app).await;
     app.create(
         crate::support::ARTICLES,
         &crate::support::published("Hello"),
@@ -239,4 +271,73 @@ async fn a_page_is_the_same_for_everybody_and_cached_for_everybody() {
     let account = get(&app, "/account", &cookie).await;
     assert_eq!(account.header("x-cache-status"), "BYPASS");
     assert!(get(&app, "/account", "").await.text().is_empty());
+}
+
+#[tokio::test]
+async fn a_form_of_an_account_takes_the_token_of_its_own_session() {
+    let app = TestApp::start().await;
+    sign_up(&app, EMAIL).await;
+    let (here, there) = (signed_in(&app).await, signed_in(&app).await);
+    let opened = Opened::of(&get(&app, "/account", &there).await);
+    for (path, form) in [
+        ("/account", "name=Eve"),
+        ("/account/password", "new_password=another+horse+altogether"),
+        ("/account/email", "email=eve@example.com"),
+        ("/logout", ""),
+    ] {
+        let stolen = opened.send(&app, path, &here, form).await;
+        assert_eq!(stolen.status, 403, "{path}: {}", stolen.text());
+        let none = Opened {
+            token: String::new(),
+            cookie: opened.cookie.clone(),
+        };
+        assert_eq!(none.send(&app, path, &there, form).await.status, 403);
+    }
+    assert_eq!(
+        opened
+            .send(&app, "/account", &there, "name=Ada")
+            .await
+            .status,
+        303
+    );
+    // A form from before signing in is not one of the session.
+    let before = Opened::of(&get(&app, "/login", "").await);
+    let planted = before.send(&app, "/account", &here, "name=Eve").await;
+    assert_eq!(planted.status, 403);
+    // Who is signed out elsewhere meanwhile is signed out.
+    assert_eq!(opened.send(&app, "/logout", &there, "").await.status, 303);
+    assert_eq!(opened.send(&app, "/logout", &there, "").await.status, 303);
+    assert_eq!(get(&app, "/account", &here).await.status, 200);
+}
+
+#[tokio::test]
+async fn an_address_is_changed_in_the_browser_when_its_mail_is_opened() {
+    let app = TestApp::start().await;
+    sign_up(&app, EMAIL).await;
+    let cookie = signed_in(&app).await;
+    let wrong = post(
+        &app,
+        "/account/email",
+        &cookie,
+        "email=x&current_password=x",
+    )
+    .await;
+    assert!(
+        wrong.status == 422 && wrong.text().contains("must be an e-mail address"),
+        "{}",
+        wrong.text()
+    );
+    let form = "email=countess%40example.com&current_password=wrong";
+    let wrong = post(&app, "/account/email", &cookie, form).await;
+    assert!(wrong.text().contains("Current password is wrong"));
+    let mut mails = Mails::of(&app);
+    let form = form.replace("wrong", &PASSWORD.replace(' ', "+"));
+    let sent = post(&app, "/account/email", &cookie, &form).await;
+    assert_eq!((sent.status, sent.header("location")), (303, "/account"));
+    let token = mails.link("countess@example.com", "verify").await;
+    let before = get(&app, "/account", &cookie).await;
+    assert!(before.text().contains("ada@example.com, member"));
+    post(&app, "/verify", "", &format!("token={token}")).await;
+    let after = get(&app, "/account", &cookie).await;
+    assert!(after.text().contains("countess@example.com, member"));
 }

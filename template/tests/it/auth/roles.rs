@@ -128,7 +128,7 @@ async fn administrators_see_everybody_in_the_order_they_came() {
         .collect();
     assert_eq!(emails.len(), 2);
     assert!(emails.contains(&&json!("ada@example.com")) && list.get("next").is_none());
-    let last = list["items"][1]["id"].as_str().unwrap();
-    let rest = admin.get(&format!("/users?after={last}")).await.json();
+    let second = list["items"][1]["id"].as_str().unwrap();
+    let rest = admin.get(&format!("/users?after={second}")).await.json();
     assert_eq!(rest, json!({ "items": [] }));
 }

@@ -1,10 +1,10 @@
-//! The limits of a listener: connections, headers, and the patience with slow clients.
+//! The limits of a listener: connections, files, headers, and the patience with slow clients.
 
 use std::io::{ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
 use super::http;
-use super::process::Place;
+use super::process::{PATIENCE, Place, Service, through_shell};
 
 #[test]
 fn a_connection_beyond_the_limit_waits_for_a_place() {
@@ -24,7 +24,7 @@ fn a_connection_beyond_the_limit_waits_for_a_place() {
     // The place belongs to the first as long as it wants it.
     assert_eq!(http::ask(&mut first, "/health"), 200);
     drop(first);
-    let patient = Some(super::process::PATIENCE);
+    let patient = Some(PATIENCE);
     second.set_read_timeout(patient).expect("a timeout");
     assert_eq!(http::read_to_end(second).status, 200);
 }
@@ -108,4 +108,92 @@ fn a_client_that_never_ends_its_body_does_not_keep_its_place() {
     let forever = http::HalfSent::article(&service);
     assert_eq!(service.get("/health/live").status, 200);
     drop(forever);
+}
+
+/// Waits until the service closes the connection.
+fn wait_for_the_end(mut stream: std::net::TcpStream) -> Vec<u8> {
+    let mut rest = Vec::new();
+    // A reset is an end too.
+    if let Err(error) = stream.read_to_end(&mut rest) {
+        assert_ne!(error.kind(), ErrorKind::WouldBlock, "it stays open");
+    }
+    rest
+}
+
+#[test]
+fn between_two_requests_a_connection_has_the_time_that_the_setting_gives() {
+    let place = Place::new();
+    let service = place.serve_with(&[
+        ("APP__SERVER__READ_HEADER_TIMEOUT", "200ms"),
+        ("APP__SERVER__IDLE_TIMEOUT", "1h"),
+    ]);
+    let mut idle = http::connect(service.address());
+    assert_eq!(http::ask(&mut idle, "/health/live"), 200);
+    // A new connection is expected to say something, and is not waited for any longer than for a slow one.
+    wait_for_the_end(http::connect(service.address()));
+    assert_eq!(http::ask(&mut idle, "/health/live"), 200);
+}
+
+#[test]
+fn a_connection_that_is_idle_for_too_long_is_closed() {
+    let place = Place::new();
+    let service = place.serve_with(&[
+        ("APP__SERVER__READ_HEADER_TIMEOUT", "1h"),
+        ("APP__SERVER__IDLE_TIMEOUT", "200ms"),
+    ]);
+    let mut idle = http::connect(service.address());
+    assert_eq!(http::ask(&mut idle, "/health/live"), 200);
+    let rest = wait_for_the_end(idle);
+    assert!(rest.is_empty(), "{rest:?}");
+}
+
+#[test]
+fn a_client_that_does_not_take_its_answers_does_not_keep_its_place() {
+    let place = Place::new();
+    let service = place.serve_with(&[
+        ("APP__SERVER__IDLE_TIMEOUT", "200ms"),
+        ("APP__SERVER__MAX_CONNECTIONS", "1"),
+    ]);
+    let mut greedy = http::connect(service.address());
+    let short = Some(Duration::from_millis(100));
+    greedy.set_write_timeout(short).expect("a timeout");
+    let request = b"GET /api/openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    // Until its questions are not taken either, because the answers to those before fill all there is.
+    while greedy.write_all(&request.repeat(100)).is_ok() {}
+    assert_eq!(service.get("/health/live").status, 200);
+}
+
+#[test]
+fn slow_clients_take_nothing_from_the_others() {
+    let place = Place::new();
+    let service = place.serve();
+    let slow: Vec<_> = (0..200)
+        .map(|_| {
+            let mut stream = http::connect(service.address());
+            stream
+                .write_all(b"POST /api/v1/articles HTTP/1.1\r\nhost: loc")
+                .expect("a part");
+            stream
+        })
+        .collect();
+    let bodies: Vec<_> = (0..20).map(|_| http::HalfSent::article(&service)).collect();
+    service.publish("Written beside them");
+    assert_eq!(service.titles(), ["Written beside them"]);
+    drop((slow, bodies));
+}
+
+#[test]
+fn a_service_out_of_files_serves_again_when_there_are_some() {
+    let place = Place::new();
+    let command = place.command(&["serve"], &[("APP__DATABASE__MAX_CONNECTIONS", "2")]);
+    let mut service = Service::spawn(through_shell("ulimit -n 64", &command));
+    service.wait_until_it_serves();
+    service.publish("Before");
+    let mut many: Vec<_> = (0..100).map(|_| http::connect(service.address())).collect();
+    service.wait_for("cannot accept connections");
+    // Those that were accepted go on.
+    assert_eq!(http::ask(&mut many[0], "/health/live"), 200);
+    drop(many);
+    assert_eq!(service.titles(), ["Before"]);
+    service.publish("After");
 }

@@ -1,7 +1,9 @@
 //! The log: a line for each request that machines can read and clients cannot forge.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
+use std::path::Path;
 use std::time::Instant;
 
 use serde_json::Value;
@@ -157,4 +159,48 @@ fn a_log_folder_that_cannot_be_made_is_named() {
             .starts_with("log.dir /proc/log cannot be made: "),
         "{finished:?}"
     );
+}
+
+#[test]
+fn operators_change_the_level_while_it_runs() {
+    const TOKEN: &str = "kraken-over-lima";
+    let place = Place::new();
+    let service = place.serve_with(&[("APP__OPERATOR__TOKEN", TOKEN)]);
+    let level = |level: &str| {
+        let path = format!("/debug/log-level?level={level}");
+        http::send_with_token(service.operator(), "POST", &path, TOKEN)
+    };
+    service.get("/health/live");
+    assert_eq!(level("info,request=off").status, 204);
+    service.get("/health/ready");
+    assert_eq!(level("request=loud").status, 400);
+    assert_eq!(level("chatty").status, 400);
+    assert_eq!(level("info").status, 204);
+    service.get("/health/build");
+    let log = service.stop();
+    let logged = |path: &str| log.iter().any(|line| line.contains(path));
+    assert!(logged("path=\"/health/live\""), "{log:#?}");
+    assert!(!logged("path=\"/health/ready\""), "{log:#?}");
+    assert!(logged("path=\"/health/build\""), "{log:#?}");
+}
+
+#[test]
+fn the_page_about_logging_names_every_field_of_a_request() {
+    let place = Place::new();
+    let service = place.serve_with(&[("APP__LOG__FORMAT", "json")]);
+    service.get("/health/live");
+    let log = service.stop();
+    let line = log.iter().find(|line| line.contains("/health/live"));
+    let line: Value = serde_json::from_str(line.expect("a line")).expect("JSON");
+    let logged: BTreeSet<&str> = line
+        .as_object()
+        .expect("fields")
+        .keys()
+        .map(String::as_str)
+        .collect();
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/logging.md");
+    let page = fs::read_to_string(page).expect("the page");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
+    let named: BTreeSet<&str> = rows.filter_map(|row| row.split('`').next()).collect();
+    assert_eq!(logged, named);
 }

@@ -2,6 +2,7 @@
 
 mod commands;
 mod config;
+mod hostile;
 mod http;
 mod limits;
 mod logs;
@@ -11,10 +12,12 @@ mod pages; //~{% endif %}{% if false %}
 mod postgres; //~{% endif %}
 mod process; //~{% if false %}
 #[cfg(feature = "postgres")] //~{% endif %}{% if database == "postgres" %}
-mod proxy; //~{% endif %}{% if false %}
+mod proxy; //~{% endif %}
+mod replace; //~{% if false %}
 #[cfg(not(feature = "postgres"))] //~{% endif %}{% if database == "sqlite" %}
 mod sqlite; //~{% endif %}
 mod start;
 mod stop;
-mod storage; //~{% if features contains "auth" %}
+mod storage;
+mod tls; //~{% if features contains "auth" %}
 mod users; //~{% endif %}{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

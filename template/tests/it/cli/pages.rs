@@ -1,6 +1,8 @@
 //! The cached pages over restarts and crashes, and their assets.
 
 mod assets;
+#[cfg(not(embedded_assets))]
+mod changing_assets;
 
 use std::fs;
 use std::io::{self, Read, Write};

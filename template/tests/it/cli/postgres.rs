@@ -1,5 +1,7 @@
 //! What can happen to a database on a server: away, late, slow, refusing, gone in the middle.
 
+mod crash;
+
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 

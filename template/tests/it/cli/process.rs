@@ -70,7 +70,9 @@ impl Place {
             .env("DATABASE_URL", &self.database.url)
             .env("APP__CACHE__L1_CAPACITY", "16MiB")
             // What is in the cache is what the test has asked for.
-            .env("APP__CACHE__WARMUP_ENABLED", "false") //~{% if features contains "auth" %}
+            .env("APP__CACHE__WARMUP_ENABLED", "false")
+            // Tests ask as quickly as they can.
+            .env("APP__RATE_LIMIT__ENABLED", "false") //~{% if features contains "auth" %}
             .envs(super::users::VARIABLES) //~{% endif %}
             .envs(variables.iter().copied());
         command
@@ -183,7 +185,7 @@ pub fn finish(command: &mut Command) -> Finished {
     }
 }
 
-fn signal(name: &str, id: u32) {
+pub fn signal(name: &str, id: u32) {
     // The shell has `kill` even where no package brings it.
     let kill = format!("kill -{name} {id}");
     let _ = Command::new("sh").args(["-c", &kill]).status();
@@ -202,8 +204,13 @@ pub struct Service {
 
 impl Service {
     pub fn spawn(mut command: Command) -> Self {
+        command.stdin(Stdio::null());
+        Self::spawn_with_input(command)
+    }
+
+    /// The same with the standard input that the command has.
+    pub fn spawn_with_input(mut command: Command) -> Self {
         let mut child = command
-            .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -369,8 +376,28 @@ impl Drop for Service {
 /// `public="http://127.0.0.1:8080"`, or the same in JSON.
 fn address(line: &str, field: &str) -> Option<SocketAddr> {
     let (_, rest) = line.split_once(field)?;
-    let (_, rest) = rest.split_once("http://")?;
+    let (_, rest) = rest.split_once("://")?;
     rest.split('"').next()?.parse().ok()
+}
+
+/// The same command, run by a shell after `preparation`. `$$` is the process that it becomes.
+pub fn through_shell(preparation: &str, command: &Command) -> Command {
+    let mut shell = Command::new("/bin/sh");
+    shell
+        .arg("-c")
+        .arg(format!("{preparation}; exec \"$0\" \"$@\""))
+        .arg(command.get_program())
+        .args(command.get_args())
+        .env_clear();
+    if let Some(folder) = command.get_current_dir() {
+        shell.current_dir(folder);
+    }
+    for (name, value) in command.get_envs() {
+        if let Some(value) = value {
+            shell.env(name, value);
+        }
+    }
+    shell
 }
 
 /// A port on which nothing listens.

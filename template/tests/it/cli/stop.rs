@@ -95,6 +95,28 @@ fn one_signal_that_comes_twice_stops_in_order() {
     assert!(service.has_logged("stopped"));
 }
 
+#[test]
+fn while_it_drains_it_says_so_and_goes_on_serving() {
+    let place = Place::new();
+    // Longer than the test: only the second signal ends it.
+    let mut service = place.serve_with(&[("APP__SERVER__DRAIN_DELAY", "1h")]);
+    assert_eq!(service.get("/health/ready").status, 200);
+    service.signal("TERM");
+    service.wait_for("stopping");
+    let deadline = Instant::now() + PATIENCE;
+    let draining = loop {
+        let answer = service.get("/health/ready");
+        if answer.status != 200 || Instant::now() > deadline {
+            break answer;
+        }
+    };
+    assert_eq!(draining.status, 503);
+    assert_eq!(draining.json()["status"], "draining");
+    assert_eq!(service.get("/health/live").status, 200);
+    service.publish("Written while it drains");
+    assert_eq!(service.titles(), ["Written while it drains"]);
+}
+
 /// A connection from before the listener closed is closed with it.
 fn wait_until_refused(service: &Service) {
     let deadline = Instant::now() + PATIENCE;

@@ -7,10 +7,10 @@ use serde_json::json;
 use super::{assert_sane, cache_status, warm};
 use crate::support::{ARTICLES, Answer, TestApp, published};
 
-const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+pub const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 
 /// What a browser makes of the fields of a form.
-fn encoded(fields: &[(&str, &str)]) -> String {
+pub fn encoded(fields: &[(&str, &str)]) -> String {
     let mut body = String::new();
     for (name, value) in fields {
         write!(body, "&{name}=").expect("memory");
@@ -22,12 +22,24 @@ fn encoded(fields: &[(&str, &str)]) -> String {
 }
 
 async fn send(app: &TestApp, path: &str, fields: &[(&str, &str)]) -> Answer {
+    let (cookie, token) = opened(app).await;
+    let fields = [fields, &[("csrf_token", token.as_str())]].concat();
     let headers = [
         FORM,
         ("sec-fetch-site", "same-origin"),
         ("accept", "text/html"),
+        ("cookie", &cookie),
     ];
-    app.call("POST", path, &headers, encoded(fields)).await
+    app.call("POST", path, &headers, encoded(&fields)).await
+}
+
+/// What a browser keeps of a form that it has opened: the cookie, and the token in the form.
+pub async fn opened(app: &TestApp) -> (String, String) {
+    let form = app.get("/articles/new").await;
+    let cookie = form.header("set-cookie").split(';').next();
+    let cookie = cookie.expect("a cookie").to_owned();
+    let token = hidden(&form, "csrf_token").to_owned();
+    (cookie, token)
 }
 
 /// Goes where the answer leads, with the cookie it gave.
@@ -41,11 +53,16 @@ async fn follow(app: &TestApp, answer: &Answer) -> Answer {
 }
 
 /// The value of a hidden field.
-fn version(page: &Answer) -> &str {
-    let field = page.text().split("name=\"version\" value=\"").nth(1);
+pub fn hidden<'a>(page: &'a Answer, name: &str) -> &'a str {
+    let start = format!("name=\"{name}\" value=\"");
+    let field = page.text().split(&start).nth(1);
     field
         .and_then(|rest| rest.split('"').next())
-        .expect("a version")
+        .unwrap_or_else(|| panic!("no {name} in {}", page.text()))
+}
+
+fn version(page: &Answer) -> &str {
+    hidden(page, "version")
 }
 
 #[tokio::test]
@@ -355,14 +372,17 @@ async fn a_form_is_never_kept() {
 #[tokio::test]
 async fn a_form_of_another_site_is_refused() {
     let app = TestApp::start().await;
-    let form = encoded(&[("title", "Hello"), ("status", "published")]);
+    let (cookie, token) = opened(&app).await;
+    let cookie = ("cookie", cookie.as_str());
+    let fields = [("title", "Hello"), ("status", "published")];
+    let form = encoded(&[&fields[..], &[("csrf_token", &token)]].concat());
     for foreign in [
         ("sec-fetch-site", "cross-site"),
         ("sec-fetch-site", "same-site"),
         ("origin", "https://evil.example"),
         ("origin", "null"),
     ] {
-        let headers = [FORM, foreign, ("accept", "text/html")];
+        let headers = [FORM, foreign, cookie, ("accept", "text/html")];
         let page = app
             .call("POST", "/articles/new", &headers, form.clone())
             .await;
@@ -378,7 +398,12 @@ async fn a_form_of_another_site_is_refused() {
     assert_eq!(app.get(ARTICLES).await.json()["items"], json!([]));
     let own = format!("http://{}", app.address());
     let answer = app
-        .call("POST", "/articles/new", &[FORM, ("origin", &own)], form)
+        .call(
+            "POST",
+            "/articles/new",
+            &[FORM, cookie, ("origin", &own)],
+            form,
+        )
         .await;
     assert_eq!(answer.status, 303);
 }
@@ -399,5 +424,7 @@ async fn a_body_that_is_no_form_is_refused() {
         post(&[FORM], format!("title={}", "x".repeat(2000))).await,
         413
     );
-    assert_eq!(post(&[FORM], "version=one".into()).await, 400);
+    let (cookie, token) = opened(&app).await;
+    let form = format!("version=one&csrf_token={token}");
+    assert_eq!(post(&[FORM, ("cookie", &cookie)], form).await, 400);
 }

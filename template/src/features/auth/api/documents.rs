@@ -83,12 +83,21 @@ pub struct ChangePasswordBody {
     pub new_password: String,
 }
 
+/// What is not sent stays as it is.
 #[derive(Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProfileBody {
     #[validate(custom(function = name_rule))]
     #[schema(min_length = 1, max_length = 80)]
-    name: String,
+    name: Option<String>,
+    /// It counts when the link in the mail is opened that goes there.
+    #[validate(custom(function = email_rule))]
+    #[schema(format = Email, max_length = 254)]
+    email: Option<String>,
+    /// For another address.
+    #[validate(custom(function = input_rule))]
+    #[schema(format = Password)]
+    current_password: Option<String>,
 }
 
 /// What is not sent stays as it is.
@@ -146,8 +155,17 @@ impl EmailBody {
 }
 
 impl ProfileBody {
-    pub fn name(&self) -> Result<Name, AuthError> {
-        Name::parse(&self.name).map_err(|rule| AuthError::Wrong("name", rule))
+    pub fn name(&self) -> Result<Option<Name>, AuthError> {
+        let name = self.name.as_deref().map(Name::parse).transpose();
+        name.map_err(|rule| AuthError::Wrong("name", rule))
+    }
+
+    /// The new address, and the password that allows it.
+    pub fn email(&self) -> Result<Option<(Email, &str)>, AuthError> {
+        let email = self.email.as_deref().map(Email::parse).transpose();
+        let email = email.map_err(|rule| AuthError::Wrong("email", rule))?;
+        let password = self.current_password.as_deref().unwrap_or_default();
+        Ok(email.map(|email| (email, password)))
     }
 }
 

@@ -168,7 +168,7 @@ async fn forgot_password(
     visitor: Visitor,
     Json(body): Json<EmailBody>,
 ) -> Result<StatusCode, Problem> {
-    auth.accounts.forgot(body.email()?, visitor.ip)?;
+    auth.accounts.forgot(body.email()?, visitor.ip).await?;
     Ok(StatusCode::ACCEPTED)
 }
 

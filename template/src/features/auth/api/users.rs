@@ -40,17 +40,26 @@ async fn get_me(SignedIn(caller): SignedIn) -> axum::Json<UserDocument> {
 }
 
 /// Changes who asks
+///
+/// Another address takes the current password, and counts when the link is opened that is mailed there; the old one is told.
 #[utoipa::path(
     patch, path = "/users/me", tag = "accounts", request_body = ProfileBody,
     security(("bearer" = []), ("session" = [])),
-    responses((status = 200, description = "The user", body = UserDocument), Guarded, WithBody)
+    responses((status = 200, description = "The user", body = UserDocument), Guarded, WithBody, Limited)
 )]
 async fn update_me(
     State(auth): State<Auth>,
     SignedIn(caller): SignedIn,
     Json(body): Json<ProfileBody>,
 ) -> Result<axum::Json<UserDocument>, Problem> {
-    let user = auth.accounts.rename(caller.user.id, &body.name()?).await?;
+    let (name, email) = (body.name()?, body.email()?);
+    if let Some((email, password)) = email {
+        auth.accounts.change_email(&caller, email, password).await?;
+    }
+    let user = match name {
+        Some(name) => auth.accounts.rename(caller.user.id, &name).await?,
+        None => caller.user,
+    };
     Ok(axum::Json(user.into()))
 }
 

@@ -17,6 +17,10 @@ pub enum Letter {
     Reset(Email),
     /// To somebody who registers again.
     HasAccount(Email),
+    /// To confirm another address of an account.
+    Move(UserId, Email),
+    /// To the address that an account is about to leave.
+    Moving(UserId),
 }
 
 /// A letter as it goes out.
@@ -44,6 +48,18 @@ pub fn has_account(origin: &str) -> Text {
     let link = format!("{origin}/login");
     let text = include_str!("has-account.txt");
     letter("You have an account", text, &link, None)
+}
+
+pub fn change(origin: &str, token: &Token, until: DateTime<Utc>) -> Text {
+    let link = format!("{origin}/verify?token={}", token.expose());
+    let text = include_str!("move.txt");
+    letter("Confirm your new address", text, &link, Some(until))
+}
+
+pub fn moving(origin: &str) -> Text {
+    let link = format!("{origin}/forgot");
+    let text = include_str!("moving.txt");
+    letter("Your address is about to change", text, &link, None)
 }
 
 fn letter(subject: &str, text: &str, link: &str, until: Option<DateTime<Utc>>) -> Text {

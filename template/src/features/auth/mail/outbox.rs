@@ -16,9 +16,9 @@ use super::letters::{self, Letter, Text};
 use super::smtp;
 use crate::domain::clock::Clock;
 use crate::domain::events::{Event, Events};
-use crate::features::auth::domain::User;
+use crate::features::auth::domain::{Email, User, UserId};
 use crate::features::auth::settings::AuthSettings;
-use crate::features::auth::storage::{Purpose, Store};
+use crate::features::auth::storage::{Link, Purpose, Store};
 use crate::features::auth::token::Token;
 
 /// The name of the event that a letter has left; its subject is the user.
@@ -59,6 +59,14 @@ pub struct PostOffice {
     store: Store,
     events: Events,
     clock: Clock,
+}
+
+/// A letter with its address on it.
+struct Mail {
+    /// Whose account it is about.
+    user: UserId,
+    to: Email,
+    text: Text,
 }
 
 enum Way {
@@ -138,58 +146,85 @@ impl PostOffice {
     }
 
     async fn try_to_deliver(&self, letter: &Letter) -> anyhow::Result<()> {
-        let Some((user, text)) = self.write(letter).await? else {
+        let Some(mail) = self.write(letter).await? else {
             return Ok(());
         };
-        self.send(&user, text).await?;
+        let subject = mail.user;
+        self.send(mail).await?;
         self.events.publish(Event {
             name: SENT,
-            subject: user.id,
+            subject,
             at: self.clock.now(),
         });
         Ok(())
     }
 
-    /// What the letter says; nothing, if there is nobody to say it to.
-    async fn write(&self, letter: &Letter) -> anyhow::Result<Option<(User, Text)>> {
+    /// What the letter says and to whom; nothing, if there is nobody to say it to.
+    async fn write(&self, letter: &Letter) -> anyhow::Result<Option<Mail>> {
         let user = match letter {
-            Letter::Confirm(id) => self.store.find_user(*id).await?,
-            Letter::Reset(email) | Letter::HasAccount(email) => self
-                .store
-                .find_credentials(email)
-                .await?
-                .map(|(user, _)| user),
+            Letter::Confirm(id) | Letter::Move(id, _) | Letter::Moving(id) => {
+                self.store.find_user(*id).await?
+            }
+            Letter::Reset(email) | Letter::HasAccount(email) => self.owner_of(email).await?,
         };
         let Some(user) = user.filter(|user| user.is_active) else {
             return Ok(None);
         };
+        let to = match letter {
+            Letter::Move(_, email) => email.clone(),
+            _ => user.email.clone(),
+        };
+        let link = Link {
+            user: user.id,
+            email: to.clone(),
+        };
+        let origin = self.origin.as_str();
         let text = match letter {
             Letter::Confirm(_) => {
-                let (token, until) = self.link(&user, Purpose::Verify, self.verify_ttl).await?;
-                letters::confirm(&self.origin, &token, until)
+                let (token, until) = self.add(&link, Purpose::Verify, self.verify_ttl).await?;
+                letters::confirm(origin, &token, until)
             }
             Letter::Reset(_) => {
-                let (token, until) = self.link(&user, Purpose::Reset, self.reset_ttl).await?;
-                letters::reset(&self.origin, &token, until)
+                let (token, until) = self.add(&link, Purpose::Reset, self.reset_ttl).await?;
+                letters::reset(origin, &token, until)
             }
-            Letter::HasAccount(_) => letters::has_account(&self.origin),
+            // The owner hears of it, and who asks does not hear that there is one.
+            Letter::Move(..) if self.is_confirmed(&to).await? => letters::has_account(origin),
+            Letter::Move(..) => {
+                let (token, until) = self.add(&link, Purpose::Verify, self.verify_ttl).await?;
+                letters::change(origin, &token, until)
+            }
+            Letter::HasAccount(_) => letters::has_account(origin),
+            Letter::Moving(_) => letters::moving(origin),
         };
-        Ok(Some((user, text)))
+        let user = user.id;
+        Ok(Some(Mail { user, to, text }))
     }
 
-    async fn link(
+    async fn owner_of(&self, email: &Email) -> anyhow::Result<Option<User>> {
+        let found = self.store.find_credentials(email).await?;
+        Ok(found.map(|(user, _)| user))
+    }
+
+    /// Whether somebody has shown that the address is theirs.
+    async fn is_confirmed(&self, email: &Email) -> anyhow::Result<bool> {
+        let owner = self.owner_of(email).await?;
+        Ok(owner.is_some_and(|owner| owner.verified_at.is_some()))
+    }
+
+    async fn add(
         &self,
-        user: &User,
+        link: &Link,
         purpose: Purpose,
         ttl: Duration,
     ) -> anyhow::Result<(Token, DateTime<Utc>)> {
         let (token, until) = (Token::random(), self.clock.now() + ttl);
-        self.store.add_link(&token, user.id, purpose, until).await?;
+        self.store.add_link(&token, link, purpose, until).await?;
         Ok((token, until))
     }
 
-    async fn send(&self, user: &User, text: Text) -> anyhow::Result<()> {
-        let to = Mailbox::new(None, user.email.as_str().parse()?);
+    async fn send(&self, Mail { to, text, .. }: Mail) -> anyhow::Result<()> {
+        let to = Mailbox::new(None, to.as_str().parse()?);
         anyhow::ensure!(
             text.body.is_ascii(),
             "a letter has other characters than ASCII"

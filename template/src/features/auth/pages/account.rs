@@ -7,9 +7,8 @@ use axum::response::Response;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::{AccountPages, Framed, Input, mended, see};
-use crate::features::auth::domain::Name;
-use crate::features::auth::error::AuthError;
+use super::{AccountPages, Button, FormPage, Framed, Input, Owner, mended, see};
+use crate::features::auth::domain::{Email, Name};
 use crate::features::auth::sessions::Caller;
 use crate::features::auth::storage::Session;
 use crate::features::pages::flash::Notice;
@@ -22,6 +21,7 @@ use crate::http::extract::{Form, Path};
 #[template(path = "account/show.html")]
 struct AccountPage {
     head: Head,
+    form_token: String,
     email: String,
     role: &'static str,
     name: Input,
@@ -56,22 +56,13 @@ impl Framed for AccountPage {
     fn head(&mut self) -> &mut Head {
         &mut self.head
     }
+
+    fn form_token(&mut self) -> &mut String {
+        &mut self.form_token
+    }
 }
 
 impl AccountPages {
-    /// Who asks, or the way to where one can sign in.
-    async fn caller(&self, request: &Parts) -> Result<Result<Caller, Response>, Problem> {
-        match self
-            .auth
-            .caller(&request.headers, &request.extensions)
-            .await
-        {
-            Ok(caller) => Ok(Ok(caller)),
-            Err(AuthError::Unauthenticated) => Ok(Err(see("/login?next=/account", None, None))),
-            Err(error) => Err(error.into()),
-        }
-    }
-
     async fn account_page(
         &self,
         caller: &Caller,
@@ -84,6 +75,7 @@ impl AccountPages {
             .map(|session| SessionLine::new(session, caller));
         Ok(AccountPage {
             head: Head::new("Your account", "Your account.").not_indexed(),
+            form_token: String::new(),
             email: caller.user.email.to_string(),
             role: caller.user.role.as_str(),
             name: Input::name(name, errors),
@@ -94,11 +86,11 @@ impl AccountPages {
     }
 }
 
-pub async fn show(State(pages): State<AccountPages>, request: Parts) -> Result<Response, Problem> {
-    let caller = match pages.caller(&request).await? {
-        Ok(caller) => caller,
-        Err(way) => return Ok(way),
-    };
+pub async fn show(
+    State(pages): State<AccountPages>,
+    Owner(caller): Owner,
+    request: Parts,
+) -> Result<Response, Problem> {
     let name = caller.user.name.as_str();
     let page = pages
         .account_page(&caller, name, &Errors::default())
@@ -114,20 +106,17 @@ pub struct NameForm {
 
 pub async fn rename(
     State(pages): State<AccountPages>,
+    Owner(caller): Owner,
     request: Parts,
     Form(form): Form<NameForm>,
 ) -> Result<Response, Problem> {
-    let caller = match pages.caller(&request).await? {
-        Ok(caller) => caller,
-        Err(way) => return Ok(way),
-    };
     let mut errors = Errors::default();
     let Some(name) = errors.check("name", Name::parse(&form.name)) else {
         let page = pages.account_page(&caller, &form.name, &errors).await?;
         return pages.show_refused(&request, page).await;
     };
     pages.auth.accounts.rename(caller.user.id, &name).await?;
-    Ok(see("/account", Some(Notice::AccountSaved), None))
+    Ok(see(&request, "/account", Some(Notice::AccountSaved), None))
 }
 
 #[derive(Default, Deserialize)]
@@ -139,13 +128,10 @@ pub struct PasswordForm {
 
 pub async fn change_password(
     State(pages): State<AccountPages>,
+    Owner(caller): Owner,
     request: Parts,
     Form(form): Form<PasswordForm>,
 ) -> Result<Response, Problem> {
-    let caller = match pages.caller(&request).await? {
-        Ok(caller) => caller,
-        Err(way) => return Ok(way),
-    };
     let (current, new) = (&form.current_password, &form.new_password);
     match pages
         .auth
@@ -153,7 +139,12 @@ pub async fn change_password(
         .change_password(&caller, current, new)
         .await
     {
-        Ok(()) => Ok(see("/account", Some(Notice::PasswordChanged), None)),
+        Ok(()) => Ok(see(
+            &request,
+            "/account",
+            Some(Notice::PasswordChanged),
+            None,
+        )),
         Err(error) => {
             let (errors, _) = mended(error)?;
             let page = pages
@@ -164,15 +155,63 @@ pub async fn change_password(
     }
 }
 
-pub async fn end_session(
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct EmailForm {
+    email: String,
+    current_password: String,
+}
+
+fn email_page(email: &str, errors: &Errors) -> FormPage {
+    let lead = "A mail with a link goes there. Until you open it, the old address stays, which is told of it too.";
+    FormPage::new(
+        "Change the address",
+        lead,
+        "/account/email",
+        "Send the mail",
+    )
+    .inputs([
+        Input::email(email, errors),
+        Input::password("current_password", "Current password", errors),
+    ])
+    .links([("/account", "Leave it as it is")])
+}
+
+pub async fn show_email(
     State(pages): State<AccountPages>,
-    Path(id): Path<Uuid>,
+    Owner(_): Owner,
     request: Parts,
 ) -> Result<Response, Problem> {
-    let caller = match pages.caller(&request).await? {
-        Ok(caller) => caller,
-        Err(way) => return Ok(way),
-    };
+    let page = email_page("", &Errors::default());
+    pages.show(&request, page).await
+}
+
+pub async fn change_email(
+    State(pages): State<AccountPages>,
+    Owner(caller): Owner,
+    request: Parts,
+    Form(form): Form<EmailForm>,
+) -> Result<Response, Problem> {
+    let mut errors = Errors::default();
+    if let Some(email) = errors.check("email", Email::parse(&form.email)) {
+        let accounts = &pages.auth.accounts;
+        let password = &form.current_password;
+        match accounts.change_email(&caller, email, password).await {
+            Ok(()) => return Ok(see(&request, "/account", Some(Notice::MoveMailed), None)),
+            Err(error) => (errors, _) = mended(error)?,
+        }
+    }
+    let page = email_page(&form.email, &errors);
+    pages.show_refused(&request, page).await
+}
+
+pub async fn end_session(
+    State(pages): State<AccountPages>,
+    Owner(caller): Owner,
+    Path(id): Path<Uuid>,
+    request: Parts,
+    Form(Button {}): Form<Button>,
+) -> Result<Response, Problem> {
     pages.auth.sessions.end(caller.user.id, id).await?;
-    Ok(see("/account", Some(Notice::SessionEnded), None))
+    Ok(see(&request, "/account", Some(Notice::SessionEnded), None))
 }

@@ -5,7 +5,7 @@ use axum::http::request::Parts;
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::{AccountPages, FormPage, Input, mended, own_path, see};
+use super::{AccountPages, Button, FormPage, Input, Owner, mended, own_path, see};
 use crate::features::auth::accounts::Registration;
 use crate::features::auth::domain::{Email, Name, Password};
 use crate::features::auth::guard::Visitor;
@@ -82,29 +82,27 @@ pub async fn log_in(
         .open_for_browser(user.id, &visitor.agent, before.as_ref())
         .await?;
     let cookie = auth.cookie.set(&token, auth.sessions.ttl());
-    Ok(see(own_path(&form.next), None, Some(cookie)))
+    Ok(see(&request, own_path(&form.next), None, Some(cookie)))
 }
 
 /// Whether or not somebody is signed in: afterwards nobody is.
 pub async fn log_out(
     State(pages): State<AccountPages>,
+    owner: Result<Owner, Response>,
     request: Parts,
+    form: Result<Form<Button>, Problem>,
 ) -> Result<Response, Problem> {
-    if let Ok(caller) = pages
-        .auth
-        .caller(&request.headers, &request.extensions)
-        .await
-    {
-        pages
-            .auth
-            .sessions
-            .end(caller.user.id, caller.session)
-            .await?;
+    let auth = &pages.auth;
+    if let Ok(Owner(caller)) = owner {
+        form?;
+        auth.sessions.end(caller.user.id, caller.session).await?;
     }
+    let cookie = auth.cookie.forget();
     Ok(see(
+        &request,
         "/login",
         Some(Notice::SignedOut),
-        Some(pages.auth.cookie.forget()),
+        Some(cookie),
     ))
 }
 
@@ -167,7 +165,7 @@ pub async fn register(
     match form.registration() {
         Ok(new) => {
             pages.auth.accounts.register(new, visitor.ip).await?;
-            Ok(see("/login", Some(Notice::Registered), None))
+            Ok(see(&request, "/login", Some(Notice::Registered), None))
         }
         Err(errors) => {
             pages

@@ -31,7 +31,12 @@ async fn pass(
                 .uri
                 .path_and_query()
                 .map_or("/", |asked| asked.as_str());
-            see(&format!("/login?next={}", escaped(asked)), None, None)
+            see(
+                &request,
+                &format!("/login?next={}", escaped(asked)),
+                None,
+                None,
+            )
         }
         Err((AuthError::Unauthenticated, _)) => {
             let detail = "You are no longer signed in. Sign in again in another tab, then reload this page: nothing you wrote is lost.";

@@ -24,7 +24,7 @@ pub struct Link {
 fn verify_page(token: &str) -> FormPage {
     FormPage::new(
         "Confirm your address",
-        "One more step, and the account is yours.",
+        "One more step, to show that you have opened the mail.",
         "/verify",
         "Confirm",
     )
@@ -45,7 +45,7 @@ pub async fn verify(
     Form(link): Form<Link>,
 ) -> Result<Response, Problem> {
     match pages.auth.accounts.verify(&Token::shown(&link.token)).await {
-        Ok(()) => Ok(see("/login", Some(Notice::Verified), None)),
+        Ok(()) => Ok(see(&request, "/login", Some(Notice::Verified), None)),
         Err(error) => {
             let (_, failure) = mended(error)?;
             let page = verify_page(&link.token).failure(failure);
@@ -86,8 +86,8 @@ pub async fn forgot(
     let mut errors = Errors::default();
     match errors.check("email", Email::parse(&form.email)) {
         Some(email) => {
-            pages.auth.accounts.forgot(email, visitor.ip)?;
-            Ok(see("/login", Some(Notice::ResetMailed), None))
+            pages.auth.accounts.forgot(email, visitor.ip).await?;
+            Ok(see(&request, "/login", Some(Notice::ResetMailed), None))
         }
         None => {
             pages
@@ -133,7 +133,7 @@ pub async fn reset(
         .reset(&Token::shown(&form.token), &form.password)
         .await;
     match done {
-        Ok(()) => Ok(see("/login", Some(Notice::PasswordChanged), None)),
+        Ok(()) => Ok(see(&request, "/login", Some(Notice::PasswordChanged), None)),
         Err(error) => {
             let (errors, failure) = mended(error)?;
             let page = reset_page(&form.token, &errors).failure(failure);

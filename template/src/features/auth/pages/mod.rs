@@ -1,32 +1,40 @@
 //! Accounts as pages: forms to get in and out, the account itself, and the way there for who meets a fence.
 
+// Macros are known only to what stands below them.
+include!(concat!(env!("OUT_DIR"), "/assets/macros.rs"));
+
 mod account;
 mod doors;
 mod fence;
 mod mailed;
 
 use askama::Template;
+use axum::extract::{FromRef, FromRequestParts};
 use axum::http::header::{CACHE_CONTROL, LOCATION, SET_COOKIE};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
 
 pub use self::fence::fence;
 use super::Auth;
 use super::error::AuthError;
+use super::sessions::Caller;
 use crate::component::Routes;
 use crate::features::pages::flash::{Flash, Notice};
 use crate::features::pages::form::{Errors, Field};
 use crate::features::pages::head::Head;
 use crate::features::pages::html;
-use crate::http::Problem;
+use crate::http::csrf::Csrf;
 use crate::http::page_cache::PageCache;
+use crate::http::{Problem, is_https};
 use crate::platform::Platform;
 
 pub fn routes(auth: Auth, platform: &Platform) -> Routes {
     let state = AccountPages {
         auth,
         pages: platform.pages.clone(),
+        csrf: platform.csrf.clone(),
     };
     Routes::new()
         .get("/login", doors::show_login)
@@ -43,6 +51,8 @@ pub fn routes(auth: Auth, platform: &Platform) -> Routes {
         .get("/account", account::show)
         .post("/account", account::rename)
         .post("/account/password", account::change_password)
+        .get("/account/email", account::show_email)
+        .post("/account/email", account::change_email)
         .post("/account/sessions/{id}/end", account::end_session)
         .with_state(state)
 }
@@ -51,13 +61,51 @@ pub fn routes(auth: Auth, platform: &Platform) -> Routes {
 struct AccountPages {
     auth: Auth,
     pages: PageCache,
+    csrf: Csrf,
 }
+
+impl FromRef<AccountPages> for Csrf {
+    fn from_ref(pages: &AccountPages) -> Self {
+        pages.csrf.clone()
+    }
+}
+
+/// Whose account it is. Who is not signed in is led to where one can be.
+///
+/// Stands before the form among the arguments of a handler: whose token that must carry is known only then.
+struct Owner(Caller);
+
+impl FromRequestParts<AccountPages> for Owner {
+    type Rejection = Response;
+
+    async fn from_request_parts(
+        request: &mut Parts,
+        pages: &AccountPages,
+    ) -> Result<Self, Response> {
+        let caller = pages.auth.caller(&request.headers, &request.extensions);
+        match caller.await {
+            Ok(caller) => {
+                caller.clone().enter(&mut request.extensions);
+                Ok(Self(caller))
+            }
+            Err(AuthError::Unauthenticated) => {
+                Err(see(request, "/login?next=/account", None, None))
+            }
+            Err(error) => Err(Problem::from(error).into_response()),
+        }
+    }
+}
+
+/// A form without a field: a button.
+#[derive(Deserialize)]
+struct Button {}
 
 /// A page that is one form: a few fields and a button.
 #[derive(Template)]
 #[template(path = "account/form.html")]
 struct FormPage {
     head: Head,
+    form_token: String,
     lead: &'static str,
     /// What is wrong as a whole.
     failure: Option<String>,
@@ -112,6 +160,7 @@ impl FormPage {
     fn new(title: &str, lead: &'static str, action: &'static str, button: &'static str) -> Self {
         Self {
             head: Head::new(title, lead).not_indexed(),
+            form_token: String::new(),
             lead,
             failure: None,
             inputs: Vec::new(),
@@ -143,14 +192,20 @@ impl FormPage {
     }
 }
 
-/// A page with room for a notice.
+/// A page with forms, and room for a notice.
 trait Framed: Template {
     fn head(&mut self) -> &mut Head;
+    /// What shows that its forms were opened here.
+    fn form_token(&mut self) -> &mut String;
 }
 
 impl Framed for FormPage {
     fn head(&mut self) -> &mut Head {
         &mut self.head
+    }
+
+    fn form_token(&mut self) -> &mut String {
+        &mut self.form_token
     }
 }
 
@@ -172,7 +227,10 @@ impl AccountPages {
     ) -> Result<Response, Problem> {
         let flash = Flash::of(&request.headers);
         page.head().notice = flash.text();
+        let token = self.csrf.issue(request);
+        token.value.clone_into(page.form_token());
         let page = flash.forget_after(html(&page)?.status(status));
+        let page = token.remember_on(page);
         let mut response = self.pages.answer_one(request, page).await?;
         // The address may hold a token, which is nobody else's business.
         response.headers_mut().insert(REFERRER_POLICY, NO_REFERRER);
@@ -200,14 +258,21 @@ fn mended(error: AuthError) -> Result<(Errors, Option<String>), Problem> {
 }
 
 /// Leads the browser to `path`, which shows `notice`.
-fn see(path: &str, notice: Option<Notice>, cookie: Option<HeaderValue>) -> Response {
+fn see(
+    request: &Parts,
+    path: &str,
+    notice: Option<Notice>,
+    cookie: Option<HeaderValue>,
+) -> Response {
+    let is_https = is_https(&request.extensions);
+    let notice = notice.map(|notice| notice.cookie(is_https));
     let location = HeaderValue::try_from(path).unwrap_or(HeaderValue::from_static("/"));
     let headers = [
         (LOCATION, location),
         (CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
     let mut response = (StatusCode::SEE_OTHER, headers).into_response();
-    for cookie in notice.map(Notice::cookie).into_iter().chain(cookie) {
+    for cookie in notice.into_iter().chain(cookie) {
         response.headers_mut().append(SET_COOKIE, cookie);
     }
     response

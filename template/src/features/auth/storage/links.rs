@@ -1,17 +1,18 @@
 //! The table of links that were mailed and not followed yet.
 
 use chrono::{DateTime, Utc};
+use sqlx::Row as _;
 
-use super::Store;
+use super::{Row, Store, parsed};
 use crate::domain::error::StoreError;
-use crate::features::auth::domain::UserId;
+use crate::features::auth::domain::{Email, UserId};
 use crate::features::auth::token::Token;
 use crate::infra::db::store_error;
 
 /// What a link is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// To show that an address is one's own.
+    /// To show that the address it was sent to is one's own.
     Verify,
     /// To set another password.
     Reset,
@@ -26,25 +27,36 @@ impl Purpose {
     }
 }
 
+/// Whom a link was sent to.
+#[derive(Clone, Debug)]
+pub struct Link {
+    pub user: UserId,
+    /// Where. It need not be the address of the user, yet or any more.
+    pub email: Email,
+}
+
 impl Store {
     /// Makes the link the only one of its kind that the user can follow.
     pub async fn add_link(
         &self,
         token: &Token,
-        user: UserId,
+        link: &Link,
         purpose: Purpose,
         expires_at: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         let replace = async {
             let mut tx = self.db.begin().await?;
             sqlx::query("DELETE FROM mailed_links WHERE user_id = $1 AND purpose = $2")
-                .bind(user)
+                .bind(link.user)
                 .bind(purpose.as_str())
                 .execute(&mut *tx)
                 .await?;
-            sqlx::query("INSERT INTO mailed_links (hash, user_id, purpose, expires_at) VALUES ($1, $2, $3, $4)")
+            sqlx::query(
+                "INSERT INTO mailed_links (hash, user_id, email, purpose, expires_at) VALUES ($1, $2, $3, $4, $5)",
+            )
                 .bind(token.digest())
-                .bind(user)
+                .bind(link.user)
+                .bind(link.email.as_str())
                 .bind(purpose.as_str())
                 .bind(expires_at)
                 .execute(&mut *tx)
@@ -63,18 +75,16 @@ impl Store {
         token: &Token,
         purpose: Purpose,
         now: DateTime<Utc>,
-    ) -> Result<Option<UserId>, StoreError> {
-        let owner = sqlx::query_scalar(
-            "DELETE FROM mailed_links WHERE hash = $1 AND purpose = $2 AND expires_at > $3 RETURNING user_id",
+    ) -> Result<Option<Link>, StoreError> {
+        let deleted = sqlx::query(
+            "DELETE FROM mailed_links WHERE hash = $1 AND purpose = $2 AND expires_at > $3 RETURNING user_id, email",
         )
         .bind(token.digest())
         .bind(purpose.as_str())
         .bind(now)
         .fetch_optional(self.db.pool());
-        self.db
-            .timed("delete", "mailed_links", owner)
-            .await
-            .map_err(store_error)
+        let deleted = self.db.timed("delete", "mailed_links", deleted).await;
+        found(deleted)
     }
 
     /// Whose link it is, without following it.
@@ -83,18 +93,16 @@ impl Store {
         token: &Token,
         purpose: Purpose,
         now: DateTime<Utc>,
-    ) -> Result<Option<UserId>, StoreError> {
-        let found = sqlx::query_scalar(
-            "SELECT user_id FROM mailed_links WHERE hash = $1 AND purpose = $2 AND expires_at > $3",
+    ) -> Result<Option<Link>, StoreError> {
+        let shown = sqlx::query(
+            "SELECT user_id, email FROM mailed_links WHERE hash = $1 AND purpose = $2 AND expires_at > $3",
         )
         .bind(token.digest())
         .bind(purpose.as_str())
         .bind(now)
         .fetch_optional(self.db.pool());
-        self.db
-            .timed("select", "mailed_links", found)
-            .await
-            .map_err(store_error)
+        let shown = self.db.timed("select", "mailed_links", shown).await;
+        found(shown)
     }
 
     pub async fn delete_expired_links(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
@@ -104,4 +112,15 @@ impl Store {
         let deleted = self.db.timed("delete", "mailed_links", deleted).await;
         deleted.map(drop).map_err(store_error)
     }
+}
+
+fn found(row: sqlx::Result<Option<Row>>) -> Result<Option<Link>, StoreError> {
+    let link = |row: Row| {
+        Ok(Link {
+            user: row.try_get("user_id")?,
+            email: parsed(&row, "email", Email::parse)?,
+        })
+    };
+    row.and_then(|row| row.map(link).transpose())
+        .map_err(store_error)
 }

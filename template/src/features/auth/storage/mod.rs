@@ -6,7 +6,7 @@ mod users;
 
 use sqlx::Row as _;
 
-pub use links::Purpose;
+pub use links::{Link, Purpose};
 pub use sessions::{NewSession, Rotation, Session, SessionId};
 
 use super::domain::{Email, Name, Role, User};

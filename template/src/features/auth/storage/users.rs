@@ -100,12 +100,37 @@ impl Store {
             .map_err(store_error)
     }
 
-    /// Notes that the address is the user's, unless that is known.
-    pub async fn verify_user(&self, id: UserId, now: DateTime<Utc>) -> Result<(), StoreError> {
-        let sql = "UPDATE users SET verified_at = $1, updated_at = $1 WHERE id = $2 AND verified_at IS NULL";
-        let updated = sqlx::query(sql).bind(now).bind(id).execute(self.db.pool());
-        let updated = self.db.timed("update", "users", updated).await;
-        updated.map(drop).map_err(store_error)
+    /// Makes the address the user's. It is not kept from them by somebody who has never shown that it is theirs.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if it is somebody else's.
+    pub async fn confirm_email(
+        &self,
+        id: UserId,
+        email: &Email,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let confirm = async {
+            let mut tx = self.db.begin().await?;
+            sqlx::query("DELETE FROM users WHERE email = $1 AND id <> $2 AND verified_at IS NULL")
+                .bind(email.as_str())
+                .bind(id)
+                .execute(&mut *tx)
+                .await?;
+            sqlx::query(
+                "UPDATE users SET email = $1, verified_at = COALESCE(verified_at, $2), updated_at = $2 WHERE id = $3",
+            )
+            .bind(email.as_str())
+            .bind(now)
+            .bind(id)
+            .execute(&mut *tx)
+            .await?;
+            tx.commit().await
+        };
+        self.db
+            .timed("update", "users", confirm)
+            .await
+            .map_err(store_error)
     }
 
     pub async fn set_password(

@@ -18,8 +18,8 @@ use crate::features::pages::flash::{Flash, Notice};
 use crate::features::pages::form::Errors;
 use crate::features::pages::head::Head;
 use crate::features::pages::html;
-use crate::http::Problem;
 use crate::http::extract::{Form, Path};
+use crate::http::{Problem, is_https};
 
 /// Drafts that the form of a new article offers to go on with, the newest first.
 const DRAFTS: u8 = 20;
@@ -47,7 +47,7 @@ pub(super) async fn create_article(
         Err(errors) => Err(Ok(errors)),
     };
     match refused {
-        Ok(article) => Ok(saved(&article)),
+        Ok(article) => Ok(saved(&request, &article)),
         Err(errors) => {
             let page = EditPage::of_new(&form, &errors?);
             pages
@@ -86,7 +86,7 @@ pub(super) async fn update_article(
     // Without a version it is none of our forms, and must not overwrite anything unseen.
     let expected = Some(form.version.unwrap_or_default());
     match pages.articles.update(article.id, content, expected).await {
-        Ok(article) => Ok(saved(&article)),
+        Ok(article) => Ok(saved(&request, &article)),
         Err(ArticleError::Changed { .. }) => {
             let page = EditPage::of_changed(&pages.articles.get(article.id).await?, &form);
             pages.show(&request, page, StatusCode::CONFLICT).await
@@ -105,6 +105,7 @@ pub(super) async fn update_article(
 #[template(path = "articles/delete.html")]
 struct DeletePage {
     head: Head,
+    form_token: String,
     title: String,
     url: String,
     version: Version,
@@ -116,6 +117,7 @@ impl DeletePage {
         let head = Head::new(format!("Delete {}", article.title), "Delete this article.");
         Self {
             head: head.not_indexed(),
+            form_token: String::new(),
             title: article.title.to_string(),
             url: article_url(&article.slug),
             version: article.version,
@@ -146,7 +148,7 @@ pub(super) async fn delete_article(
 ) -> Result<Response, Problem> {
     let article = pages.find(&slug).await?;
     match pages.articles.delete(article.id, Some(version)).await {
-        Ok(()) => Ok(see("/", Notice::Deleted)),
+        Ok(()) => Ok(see(&request, "/", Notice::Deleted)),
         Err(ArticleError::Changed { .. }) => {
             let page = DeletePage::of(&pages.articles.get(article.id).await?, true);
             pages.show(&request, page, StatusCode::CONFLICT).await
@@ -169,7 +171,10 @@ impl ArticlePages {
     ) -> Result<Response, Problem> {
         let flash = Flash::of(&request.headers);
         page.head().notice = flash.text();
+        let token = self.csrf.issue(request);
+        token.value.clone_into(page.form_token());
         let page = flash.forget_after(html(&page)?.status(status));
+        let page = token.remember_on(page);
         self.pages.answer_one(request, page).await
     }
 }
@@ -177,17 +182,27 @@ impl ArticlePages {
 /// A page with a form.
 trait FormPage: Template {
     fn head(&mut self) -> &mut Head;
+    /// What shows that the form was opened here.
+    fn form_token(&mut self) -> &mut String;
 }
 
 impl FormPage for EditPage {
     fn head(&mut self) -> &mut Head {
         &mut self.head
     }
+
+    fn form_token(&mut self) -> &mut String {
+        &mut self.form_token
+    }
 }
 
 impl FormPage for DeletePage {
     fn head(&mut self) -> &mut Head {
         &mut self.head
+    }
+
+    fn form_token(&mut self) -> &mut String {
+        &mut self.form_token
     }
 }
 
@@ -203,21 +218,21 @@ fn field_errors(error: ArticleError) -> Result<Errors, Problem> {
 }
 
 /// A published article is shown; a draft has no page, so the form is.
-fn saved(article: &Article) -> Response {
+fn saved(request: &Parts, article: &Article) -> Response {
     let url = article_url(&article.slug);
     if article.is_published() {
-        see(&url, Notice::Published)
+        see(request, &url, Notice::Published)
     } else {
-        see(&format!("{url}/edit"), Notice::SavedAsDraft)
+        see(request, &format!("{url}/edit"), Notice::SavedAsDraft)
     }
 }
 
 /// Leads the browser to a page that says what was done.
-fn see(path: &str, notice: Notice) -> Response {
+fn see(request: &Parts, path: &str, notice: Notice) -> Response {
     let headers = [
         (LOCATION, path.to_owned()),
         (CACHE_CONTROL, "no-store".to_owned()),
     ];
-    let cookie = [(SET_COOKIE, notice.cookie())];
+    let cookie = [(SET_COOKIE, notice.cookie(is_https(&request.extensions)))];
     (StatusCode::SEE_OTHER, headers, cookie).into_response()
 }

@@ -93,6 +93,7 @@ struct Draft {
 #[template(path = "articles/edit.html")]
 pub(super) struct EditPage {
     pub head: Head,
+    pub form_token: String,
     heading: String,
     /// Where it is sent to.
     action: String,
@@ -174,6 +175,7 @@ impl EditPage {
         Self {
             heading: head.title.clone(),
             head: head.not_indexed(),
+            form_token: String::new(),
             action: String::new(),
             back: String::new(),
             delete: None,

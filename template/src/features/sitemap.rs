@@ -1,16 +1,13 @@
 //! What search engines ask for: `/sitemap.xml` (<https://www.sitemaps.org/protocol.html>) and `/robots.txt` (RFC 9309).
 
+use std::fmt::Write;
 use std::sync::Arc;
 
-use askama::Template;
 use axum::extract::State;
 use axum::http::request::Parts;
 use axum::response::Response;
+use chrono::SecondsFormat;
 
-use super::articles::{article_url, iso_date};
-use super::content::Content;
-use super::head::Site;
-use super::xml;
 use crate::component::{Component, Routes};
 use crate::domain::articles::{Address, ArticleService};
 use crate::http::extract::Path;
@@ -25,17 +22,19 @@ const ROBOTS: CachePolicy = CachePolicy::new().ignoring_cookies();
 /// The most addresses the protocol allows in one file. With more, `/sitemap.xml` lists `/sitemaps/1.xml` and so on.
 const MOST: u32 = 50_000;
 
+/// `others` are the pages that are there beside the articles and their list.
 #[must_use]
-pub fn component(articles: ArticleService, content: &Content, platform: &Platform) -> Component {
+pub fn component<'a>(
+    articles: ArticleService,
+    others: impl IntoIterator<Item = &'a str>,
+    platform: &Platform,
+) -> Component {
+    let own = ["/"].into_iter().chain(others);
     let state = Indexed {
         articles,
         pages: platform.pages.clone(),
-        site: Site::of(platform),
-        own: ["/"]
-            .into_iter()
-            .chain(content.paths())
-            .map(ToOwned::to_owned)
-            .collect(),
+        origin: platform.settings.server.public_url().into(),
+        own: own.map(ToOwned::to_owned).collect(),
     };
     Component {
         name: "sitemap",
@@ -52,38 +51,10 @@ pub fn component(articles: ArticleService, content: &Content, platform: &Platfor
 struct Indexed {
     articles: ArticleService,
     pages: PageCache,
-    site: Site,
+    /// What whole addresses begin with.
+    origin: Arc<str>,
     /// Paths that are there whatever is published; far fewer than fit into one file.
     own: Arc<[String]>,
-}
-
-#[derive(Template)]
-#[template(path = "sitemap.xml")]
-struct Sitemap<'a> {
-    site: &'a Site,
-    /// Paths that are there whatever is published.
-    own: &'a [String],
-    articles: Vec<Entry>,
-}
-
-#[derive(Template)]
-#[template(path = "sitemap-index.xml")]
-struct SitemapIndex {
-    urls: Vec<String>,
-}
-
-struct Entry {
-    path: String,
-    changed: String,
-}
-
-impl From<Address> for Entry {
-    fn from(Address { slug, updated_at }: Address) -> Self {
-        Self {
-            path: article_url(&slug),
-            changed: iso_date(updated_at),
-        }
-    }
 }
 
 impl Indexed {
@@ -101,21 +72,43 @@ impl Indexed {
         let skip = before.saturating_sub(length(&self.own));
         let limit = MOST - length(own);
         let articles = self.articles.addresses(skip, limit).await?;
-        let sitemap = Sitemap {
-            site: &self.site,
-            own,
-            articles: articles.into_iter().map(Entry::from).collect(),
-        };
-        Ok(xml("application/xml", &sitemap)?.tag(LIST_TAG))
+        let mut entries = String::new();
+        for path in own {
+            self.list(&mut entries, "url", path, "");
+        }
+        for Address { slug, updated_at } in articles {
+            let changed = updated_at.to_rfc3339_opts(SecondsFormat::Secs, true);
+            let changed = format!("<lastmod>{changed}</lastmod>");
+            self.list(&mut entries, "url", &format!("/articles/{slug}"), &changed);
+        }
+        Ok(document("urlset", &entries))
     }
 
-    fn index(&self, files: u32) -> Result<Page, Problem> {
-        let url = |n| self.site.url(&file_path(n));
-        let index = SitemapIndex {
-            urls: (1..=files).map(url).collect(),
-        };
-        Ok(xml("application/xml", &index)?.tag(LIST_TAG))
+    fn index(&self, files: u32) -> Page {
+        let mut entries = String::new();
+        for n in 1..=files {
+            self.list(&mut entries, "sitemap", &file_path(n), "");
+        }
+        document("sitemapindex", &entries)
     }
+
+    fn list(&self, entries: &mut String, element: &str, path: &str, more: &str) {
+        let url = self.url(path).replace('&', "&amp;").replace('<', "&lt;");
+        // Writing to memory does not fail.
+        let _ = writeln!(entries, "  <{element}><loc>{url}</loc>{more}</{element}>");
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.origin)
+    }
+}
+
+fn document(element: &str, entries: &str) -> Page {
+    let document = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+         <{element} xmlns=\"http://www.sitemaps.org/schemas/sitemap/0.9\">\n{entries}</{element}>"
+    );
+    Page::new("application/xml", document).tag(LIST_TAG)
 }
 
 fn length(paths: &[String]) -> u32 {
@@ -132,7 +125,7 @@ async fn sitemap(State(state): State<Indexed>, request: Parts) -> Result<Respons
     let render = move || async move {
         match state.files().await? {
             0 | 1 => state.file(1).await,
-            files => state.index(files),
+            files => Ok(state.index(files)),
         }
     };
     pages
@@ -165,7 +158,7 @@ async fn part(
 async fn robots(State(state): State<Indexed>, request: Parts) -> Result<Response, Problem> {
     let pages = state.pages.clone();
     let render = move || async move {
-        let sitemap = state.site.url("/sitemap.xml");
+        let sitemap = state.url("/sitemap.xml");
         let text = format!("User-agent: *\nDisallow: /api/\n\nSitemap: {sitemap}\n");
         Ok(Page::new("text/plain; charset=utf-8", text))
     };

@@ -1,0 +1,178 @@
+//! What `monitoring/` is worth: a real Prometheus and a real Alertmanager watch the real service, whole and broken.
+
+mod watch;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::Value;
+use watch::{Watch, scaled};
+use xtask::process;
+use xtask::prometheus::program;
+use xtask::repo;
+
+/// Panels count what happens in so many seconds.
+const WINDOW: &str = "5s";
+
+fn monitoring() -> PathBuf {
+    repo::root().join("monitoring")
+}
+
+fn dashboards() -> Vec<(String, Value)> {
+    let folder = fs::read_dir(monitoring().join("grafana/dashboards")).expect("dashboards");
+    folder
+        .map(|file| {
+            let path = file.expect("a file").path();
+            let text = fs::read_to_string(&path).expect("a dashboard");
+            let name = path.file_stem().expect("a name").display().to_string();
+            (name, serde_json::from_str(&text).expect("JSON"))
+        })
+        .collect()
+}
+
+/// The panels of a dashboard that show something.
+fn panels(dashboard: &Value) -> impl Iterator<Item = &Value> {
+    let panels = dashboard["panels"].as_array().expect("panels");
+    panels.iter().filter(|panel| panel["type"] != "row")
+}
+
+#[test]
+fn promtool_and_amtool_have_nothing_to_say() {
+    let folder = monitoring();
+    let files = [
+        (
+            "promtool",
+            "check config --lint=all --lint-fatal",
+            "prometheus/prometheus.yml",
+        ),
+        (
+            "promtool",
+            "check rules --lint=all --lint-fatal",
+            "prometheus/rules/recording.yml",
+        ),
+        (
+            "promtool",
+            "check rules --lint=all --lint-fatal",
+            "prometheus/rules/alerts.yml",
+        ),
+        ("promtool", "test rules", "prometheus/tests/alerts.yml"),
+        ("amtool", "check-config", "alertmanager/alertmanager.yml"),
+    ];
+    for (tool, words, file) in files {
+        let tool = program(tool).expect("it can be installed");
+        let mut check = Command::new(tool);
+        check.args(words.split(' ')).arg(folder.join(file));
+        process::capture(&mut check).unwrap_or_else(|error| panic!("{file}: {error:#}"));
+    }
+}
+
+#[test]
+fn dashboards_are_complete() {
+    let mut uids = BTreeSet::new();
+    for (name, dashboard) in dashboards() {
+        let uid = dashboard["uid"].as_str().expect("a uid");
+        assert!(uids.insert(uid.to_owned()), "{uid} is there twice");
+        let variables = dashboard["templating"]["list"]
+            .as_array()
+            .expect("variables");
+        let variables: Vec<_> = variables.iter().map(|one| one["name"].as_str()).collect();
+        for wanted in ["datasource", "job", "namespace", "instance", "runbooks"] {
+            assert!(variables.contains(&Some(wanted)), "{name} lacks ${wanted}");
+        }
+        let deployments = &dashboard["annotations"]["list"][0]["expr"];
+        assert!(
+            deployments
+                .as_str()
+                .is_some_and(|expr| expr.contains("build_info"))
+        );
+        let mut ids = BTreeSet::new();
+        for panel in panels(&dashboard) {
+            let title = panel["title"].as_str().expect("a title");
+            assert!(
+                ids.insert(panel["id"].as_u64()),
+                "{name}: {title}: its id is taken"
+            );
+            assert!(
+                panel["description"]
+                    .as_str()
+                    .is_some_and(|text| text.ends_with('.')),
+                "{title}"
+            );
+            let defaults = &panel["fieldConfig"]["defaults"];
+            assert!(defaults["unit"].is_string(), "{name}: {title} has no unit");
+            assert!(
+                defaults["thresholds"]["steps"].is_array(),
+                "{name}: {title}"
+            );
+            let place = &panel["gridPos"];
+            let right = place["x"].as_u64().expect("x") + place["w"].as_u64().expect("w");
+            assert!(right <= 24, "{name}: {title} is too wide");
+            assert!(!panel["targets"].as_array().expect("targets").is_empty());
+        }
+    }
+}
+
+#[test]
+fn every_panel_and_every_recorded_ratio_has_data_under_load() {
+    let watch = Watch::start().expect("a service that is watched");
+    let mut wanted: Vec<(String, String)> = Vec::new();
+    for (name, dashboard) in dashboards() {
+        for panel in panels(&dashboard) {
+            for target in panel["targets"].as_array().expect("targets") {
+                let expression = target["expr"].as_str().expect("an expression");
+                let expression = expression.replace("$__rate_interval", WINDOW);
+                let expression = ["$job", "$namespace", "$instance"]
+                    .iter()
+                    .fold(expression, |text, variable| text.replace(variable, ".*"));
+                wanted.push((format!("{name}: {}", panel["title"]), expression));
+            }
+        }
+    }
+    let rules =
+        fs::read_to_string(monitoring().join("prometheus/rules/recording.yml")).expect("rules");
+    let recorded = rules
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- record: "));
+    wanted.extend(recorded.map(|name| ("a rule".to_owned(), name.to_owned())));
+    assert!(wanted.len() > 60, "{}", wanted.len());
+    let missing = watch.wait_for_data(wanted);
+    assert!(
+        missing.is_empty(),
+        "without data: {missing:#?}\n{}",
+        watch.log()
+    );
+}
+
+#[test]
+fn what_breaks_is_told_and_what_is_mended_too() {
+    let mut watch = Watch::start().expect("a service that is watched");
+    watch.damage_database().expect("the file can be written");
+    watch.wait_for(
+        "firing",
+        &["DatabaseCallsFail", "AvailabilityBudgetBurnsFast"],
+    );
+    watch.restart(|_| Ok(())).expect("a fresh service");
+    watch.wait_for("resolved", &["DatabaseCallsFail"]);
+    watch.stop();
+    watch.wait_for("firing", &["TargetDown"]);
+    let no_folder = |data: &std::path::Path| fs::write(data.join("cache"), "no folder");
+    watch
+        .restart(no_folder)
+        .expect("a service without a second tier");
+    watch.wait_for("firing", &["CacheSecondTierDown"]);
+    watch.wait_for("resolved", &["TargetDown"]);
+    watch.restart(|_| Ok(())).expect("a fresh service");
+    watch.wait_for(
+        "resolved",
+        &["CacheSecondTierDown", "AvailabilityBudgetBurnsFast"],
+    );
+}
+
+#[test]
+fn a_minute_becomes_a_second_and_names_stay() {
+    let rule = "record: job:x:rate5m\nexpr: rate(a_total[5m]) > 0.1 and b[3d] offset 1h\nfor: 15s";
+    let faster = "record: job:x:rate5m\nexpr: rate(a_total[5000ms]) > 0.1 and b[4320000ms] offset 60000ms\nfor: 250ms";
+    assert_eq!(scaled(rule), faster);
+}

@@ -1,0 +1,306 @@
+//! A service under load, Prometheus that scrapes it by copies of the shipped files in which time runs faster, Alertmanager,
+//! and the webhook that it calls.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+use tempfile::TempDir;
+use xtask::postgres::free_port;
+use xtask::process;
+use xtask::prometheus::{self, Server, program};
+use xtask::repo;
+use xtask::service::{self, Service};
+
+/// A minute in the shipped files is a second here.
+const FASTER: u64 = 60;
+
+/// How long something may take to show.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+pub struct Watch {
+    binary: PathBuf,
+    ports: (u16, u16),
+    /// The service, in a folder of its own; none while it is down.
+    running: Option<(Service, TempDir)>,
+    prometheus: Server,
+    _alertmanager: Server,
+    alerts: Receiver<(String, String)>,
+    /// What the webhook was told so far: status and name.
+    told: BTreeSet<(String, String)>,
+    _load: Load,
+    _folder: TempDir,
+}
+
+impl Watch {
+    pub fn start() -> Result<Self> {
+        let template = repo::root().join("template");
+        process::capture(service::cargo(&template).arg("build"))?;
+        let binary = service::binary("service", "debug");
+        let ports = (free_port()?, free_port()?);
+        let (own, alerting) = (free_port()?, free_port()?);
+        let (webhook, alerts) = listen()?;
+        let folder = TempDir::new()?;
+        configure(folder.path(), [ports.1, own, alerting, webhook])?;
+        let running = start_service(&binary, ports, |_| Ok(()))?;
+        Ok(Self {
+            _load: Load::start(running.0.address.clone(), running.0.operator.clone()),
+            running: Some(running),
+            _alertmanager: prometheus::alertmanager(folder.path(), alerting)?,
+            prometheus: prometheus::prometheus(folder.path(), own)?,
+            binary,
+            ports,
+            alerts,
+            told: BTreeSet::new(),
+            _folder: folder,
+        })
+    }
+
+    /// Which of the expressions, each with its place, never get data.
+    pub fn wait_for_data(&self, mut wanted: Vec<(String, String)>) -> Vec<(String, String)> {
+        let deadline = Instant::now() + PATIENCE;
+        while !wanted.is_empty() && Instant::now() < deadline {
+            wanted.retain(|(place, expression)| {
+                let answer = self.ask(expression);
+                let answer = answer.unwrap_or_else(|error| panic!("{place}: {error:#}"));
+                // A rate of nothing, or a ratio without requests, says nothing either.
+                answer.trim().is_empty() || answer.lines().all(|line| line.contains("=> NaN"))
+            });
+        }
+        wanted
+    }
+
+    fn ask(&self, expression: &str) -> Result<String> {
+        let url = format!("http://{}", self.prometheus.address);
+        let mut query = Command::new(program("promtool")?);
+        query.args(["query", "instant", &url, expression]);
+        let output = process::capture(&mut query)?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Waits until the webhook was told of every one of `alerts` that it is `status`.
+    pub fn wait_for(&mut self, status: &str, alerts: &[&str]) {
+        let deadline = Instant::now() + PATIENCE;
+        for alert in alerts {
+            let wanted = (status.to_owned(), (*alert).to_owned());
+            while !self.told.remove(&wanted) {
+                let left = deadline.saturating_duration_since(Instant::now());
+                let told = self.alerts.recv_timeout(left);
+                let told = told.unwrap_or_else(|_| panic!("not told: {wanted:?}\n{}", self.log()));
+                self.told.insert(told);
+            }
+        }
+    }
+
+    /// Overwrites what the running service has stored.
+    pub fn damage_database(&self) -> Result<()> {
+        let (_, folder) = self.running.as_ref().context("it runs")?;
+        for name in ["app.db", "app.db-wal"] {
+            let file = folder.path().join("data").join(name);
+            let length = fs::metadata(&file)?.len();
+            let mut file = fs::OpenOptions::new().write(true).open(&file)?;
+            file.write_all(&vec![0xa5; usize::try_from(length)?])?;
+        }
+        Ok(())
+    }
+
+    pub fn stop(&mut self) {
+        self.running = None;
+    }
+
+    /// Starts the service anew, at the same addresses, with data of its own that `prepare` may spoil.
+    pub fn restart(&mut self, prepare: impl Fn(&Path) -> std::io::Result<()>) -> Result<()> {
+        self.stop();
+        self.running = Some(start_service(&self.binary, self.ports, prepare)?);
+        Ok(())
+    }
+
+    /// The last lines of the service's log, for a message.
+    pub fn log(&self) -> String {
+        let log = self.running.as_ref().map(|(service, _)| service.log());
+        let log = log.unwrap_or_default();
+        let last: Vec<_> = log.lines().rev().take(5).collect();
+        last.join("\n")
+    }
+}
+
+fn start_service(
+    binary: &Path,
+    ports: (u16, u16),
+    prepare: impl Fn(&Path) -> std::io::Result<()>,
+) -> Result<(Service, TempDir)> {
+    let folder = TempDir::new()?;
+    let data = folder.path().join("data");
+    fs::create_dir(&data)?;
+    prepare(&data)?;
+    let service = Service::start_on(binary, folder.path(), ports, &[])?;
+    Ok((service, folder))
+}
+
+/// Copies of the shipped files with the ports of this test.
+fn configure(folder: &Path, [operator, own, alerting, webhook]: [u16; 4]) -> Result<()> {
+    let shipped = repo::root().join("monitoring");
+    fs::create_dir(folder.join("rules"))?;
+    for rules in ["rules/recording.yml", "rules/alerts.yml"] {
+        let text = fs::read_to_string(shipped.join("prometheus").join(rules))?;
+        fs::write(folder.join(rules), scaled(&text))?;
+    }
+    let text = scaled(&fs::read_to_string(
+        shipped.join("prometheus/prometheus.yml"),
+    )?);
+    let ports = [(":2112", operator), (":9090", own), (":9093", alerting)];
+    let text = ports.iter().fold(text, |text, (usual, port)| {
+        text.replace(usual, &format!(":{port}"))
+    });
+    fs::write(folder.join("prometheus.yml"), text)?;
+    let text = scaled(&fs::read_to_string(
+        shipped.join("alertmanager/alertmanager.yml"),
+    )?);
+    // The example of a receiver, switched on.
+    let text = text
+        .replace("# webhook_configs:", "webhook_configs:")
+        .replace(
+            "#   - url: http://127.0.0.1:9099/",
+            &format!("  - url: http://127.0.0.1:{webhook}/"),
+        );
+    fs::write(folder.join("alertmanager.yml"), text)?;
+    Ok(())
+}
+
+/// Every duration a sixtieth of what it was, in milliseconds.
+pub fn scaled(text: &str) -> String {
+    let mut faster = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find(|c: char| c.is_ascii_digit()) {
+        let end = rest[start..].find(|c: char| !c.is_ascii_digit());
+        let end = end.map_or(rest.len(), |length| start + length);
+        let seconds = match rest[end..].chars().next() {
+            Some('s') => 1,
+            Some('m') => 60,
+            Some('h') => 3600,
+            Some('d') => 86_400,
+            _ => 0,
+        };
+        let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == '.';
+        let begins = !rest[..start].ends_with(is_word);
+        let ends = !rest[end..].chars().nth(1).is_some_and(is_word);
+        faster.push_str(&rest[..start]);
+        match rest[start..end].parse::<u64>() {
+            Ok(number) if seconds > 0 && begins && ends => {
+                let millis = number * seconds * 1000 / FASTER;
+                faster.push_str(&millis.to_string());
+                faster.push_str("ms");
+                rest = &rest[end + 1..];
+            }
+            _ => {
+                // The whole word, so that no digit in it begins a duration.
+                let length = rest[end..].find(|c| !is_word(c));
+                let end = length.map_or(rest.len(), |length| end + length);
+                faster.push_str(&rest[start..end]);
+                rest = &rest[end..];
+            }
+        }
+    }
+    faster + rest
+}
+
+/// Visitors of all kinds, until it is dropped.
+struct Load {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Load {
+    fn start(address: String, operator: String) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let ended = Arc::clone(&stop);
+        let visits = move || {
+            for n in 0_u64.. {
+                if ended.load(Ordering::Relaxed) {
+                    return;
+                }
+                for path in [
+                    "/",
+                    "/api/v1/articles",
+                    "/nowhere",
+                    "/sitemap.xml",
+                    "/health",
+                ] {
+                    // The service is down for a part of the time.
+                    let _ = service::get(&address, path);
+                }
+                let article =
+                    format!(r#"{{"title":"Number {n}","body":"Text.","status":"published"}}"#);
+                let _ = service::send(&address, "POST", "/api/v1/articles", &article);
+                let _ = service::get(&operator, "/admin/cache/stats");
+            }
+        };
+        Self {
+            stop,
+            thread: Some(thread::spawn(visits)),
+        }
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A webhook on a port of its own, and the status and name of each alert it is told of.
+fn listen() -> Result<(u16, Receiver<(String, String)>)> {
+    let listener = TcpListener::bind(("127.0.0.1", 0))?;
+    let port = listener.local_addr()?.port();
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let Ok(Value::Object(notice)) = receive(stream) else {
+                continue;
+            };
+            for alert in notice["alerts"].as_array().into_iter().flatten() {
+                let status = alert["status"].as_str().unwrap_or_default();
+                let name = alert["labels"]["alertname"].as_str().unwrap_or_default();
+                if tell.send((status.to_owned(), name.to_owned())).is_err() {
+                    return;
+                }
+            }
+        }
+    });
+    Ok((port, told))
+}
+
+/// Reads one request with a JSON body and thanks for it.
+fn receive(stream: TcpStream) -> Result<Value> {
+    let mut reader = BufReader::new(stream);
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        let line = line.trim().to_ascii_lowercase();
+        if line.is_empty() {
+            break;
+        }
+        if let Some(value) = line.strip_prefix("content-length:") {
+            length = value.trim().parse()?;
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    reader.get_mut().write_all(answer)?;
+    Ok(serde_json::from_slice(&body)?)
+}

@@ -1,0 +1,153 @@
+//! The script that deploys, with a `kubectl` that renders and otherwise writes down what it was asked for.
+
+use std::env;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use anyhow::Result;
+use axle_tests::Workshop;
+use tempfile::TempDir;
+use xtask::generate::Tool;
+use xtask::process;
+use xtask::suite;
+use xtask::tools;
+
+const IMAGE: &str =
+    "ghcr.io/example/shop@sha256:0000000000000000000000000000000000000000000000000000000000000001";
+
+/// A generated project and a folder with a `kubectl` for it.
+struct Stage {
+    workshop: Workshop,
+    project: PathBuf,
+    programs: TempDir,
+}
+
+impl Stage {
+    /// `None` where there is no kubectl to render with.
+    fn set(test: &str, database: &str) -> Result<Option<Self>> {
+        let Some(kubectl) = tools::on_path(&["kubectl"]) else {
+            suite::skip(test, "kubectl is not installed");
+            return Ok(None);
+        };
+        let workshop = Workshop::new();
+        let project = workshop.generate(&Tool::Library, "shop", &[("database", database)])?;
+        let programs = TempDir::new()?;
+        let stand_in = format!(
+            "#!/bin/sh\n\
+             if [ \"$1\" = kustomize ]; then exec {} \"$@\"; fi\n\
+             echo \"$*\" >> {asked}\n\
+             case \"$*\" in *\"$REFUSE\"*) exit 1 ;; esac\n\
+             while [ \"$1\" != --filename ] && [ $# -gt 0 ]; do shift; done\n\
+             if [ $# -gt 0 ]; then cp \"$2\" {applied}; fi\n",
+            kubectl.display(),
+            asked = programs.path().join("asked").display(),
+            applied = programs.path().join("applied.yaml").display(),
+        );
+        let path = programs.path().join("kubectl");
+        fs::write(&path, stand_in)?;
+        fs::set_permissions(&path, Permissions::from_mode(0o755))?;
+        Ok(Some(Self {
+            workshop,
+            project,
+            programs,
+        }))
+    }
+
+    /// Deploys `image` to staging; kubectl fails when it is asked for what has `refused` in it.
+    fn deploy(&self, image: &str, refused: &str) -> Result<Output> {
+        let path = env::var("PATH")?;
+        let mut deploy = Command::new("scripts/deploy");
+        deploy
+            .args(["staging", image])
+            .current_dir(&self.project)
+            .env("PATH", format!("{}:{path}", self.programs.path().display()))
+            .env("REFUSE", refused);
+        process::output(&mut deploy)
+    }
+
+    /// The verbs kubectl was asked for, in order.
+    fn asked(&self) -> Vec<String> {
+        let asked = fs::read_to_string(self.programs.path().join("asked")).unwrap_or_default();
+        let verbs = [
+            "delete job",
+            "apply",
+            "wait",
+            "rollout status",
+            "rollout undo",
+        ];
+        asked
+            .lines()
+            .filter_map(|line| verbs.iter().find(|verb| line.contains(**verb)))
+            .map(|verb| (*verb).to_owned())
+            .collect()
+    }
+
+    fn applied(&self) -> Result<String> {
+        Ok(fs::read_to_string(
+            self.programs.path().join("applied.yaml"),
+        )?)
+    }
+
+    fn leaves_nothing_behind(&self) -> bool {
+        assert!(self.project.starts_with(self.workshop.output()));
+        !Path::new(&self.project.join("k8s/overlays/.staging")).exists()
+    }
+}
+
+#[test]
+fn a_deployment_migrates_first_and_then_brings_the_image_by_its_digest() -> Result<()> {
+    let Some(stage) = Stage::set("a_deployment_migrates_first", "postgres")? else {
+        return Ok(());
+    };
+    let output = stage.deploy(IMAGE, "nothing at all")?;
+    assert!(output.status.success(), "{output:?}");
+    let expected = ["delete job", "apply", "wait", "apply", "rollout status"];
+    assert_eq!(stage.asked(), expected);
+    let images: Vec<String> = stage
+        .applied()?
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("image: ").map(str::to_owned))
+        .collect();
+    assert_eq!(images, [IMAGE, IMAGE]); // of the pods and of the migration
+    assert!(stage.leaves_nothing_behind());
+    Ok(())
+}
+
+#[test]
+fn a_version_that_does_not_get_ready_is_taken_back() -> Result<()> {
+    let Some(stage) = Stage::set("a_version_that_does_not_get_ready", "sqlite")? else {
+        return Ok(());
+    };
+    let output = stage.deploy(IMAGE, "rollout status")?;
+    assert!(!output.status.success(), "{output:?}");
+    let expected = ["apply", "rollout status", "rollout undo", "rollout status"];
+    assert_eq!(stage.asked(), expected);
+    Ok(())
+}
+
+#[test]
+fn a_migration_that_fails_leaves_the_pods_alone() -> Result<()> {
+    let Some(stage) = Stage::set("a_migration_that_fails", "postgres")? else {
+        return Ok(());
+    };
+    let output = stage.deploy(IMAGE, "wait job")?;
+    assert!(!output.status.success(), "{output:?}");
+    assert_eq!(stage.asked(), ["delete job", "apply", "wait"]);
+    assert!(stage.leaves_nothing_behind());
+    Ok(())
+}
+
+#[test]
+fn an_image_without_a_version_is_refused() -> Result<()> {
+    let Some(stage) = Stage::set("an_image_without_a_version", "sqlite")? else {
+        return Ok(());
+    };
+    let output = stage.deploy("ghcr.io/example/shop", "nothing at all")?;
+    assert!(!output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("neither a tag nor a digest"), "{said}");
+    assert_eq!(stage.asked(), [""; 0]);
+    Ok(())
+}

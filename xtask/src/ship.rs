@@ -1,0 +1,61 @@
+//! The steps of the suite about what leaves the machine: scripts, workflows, manifests, the image.
+
+use std::process::Command;
+
+use anyhow::{Result, ensure};
+
+use crate::demo;
+use crate::image;
+use crate::repo;
+use crate::service;
+use crate::suite::Suite;
+use crate::tools;
+
+/// Runs the lints that projects bring for what is not Rust, for every kind of manifest there is.
+pub fn linted(suite: &mut Suite) -> Result<()> {
+    for program in ["python3", "kubectl"] {
+        if tools::on_path(&[program]).is_none() {
+            return suite.skip("ship", &format!("{program} is not installed"));
+        }
+    }
+    let tools = repo::target().join("lint");
+    for database in ["sqlite", "postgres"] {
+        for (suffix, features) in [("", ""), ("-redis", "redis")] {
+            let name = format!("axle-ship-{database}{suffix}");
+            let answers = [("database", database), ("features", features)];
+            let project = demo::generated_with(&name, &answers)?;
+            let mut lint = Command::new("scripts/lint");
+            // Installed once for all of them.
+            lint.current_dir(&project).env("LINT_TOOLS", &tools);
+            suite.check(lint)?;
+        }
+    }
+    Ok(())
+}
+
+/// Builds the image of the default service and runs it as production would.
+pub fn image(suite: &mut Suite) -> Result<()> {
+    if let Some(obstacle) = image::obstacle() {
+        return suite.skip("ship: the image", &obstacle);
+    }
+    let name = "axle-image";
+    let tag = "localhost/axle/service:local";
+    let project = demo::generated(name)?;
+    let store = image::Store::open()?;
+    store.build(&project, tag)?;
+    store.examine(tag)?;
+    let container = store.start(tag)?;
+    for path in ["/", "/api/openapi.json", "/health/ready"] {
+        let status = service::get(&container.address, path)?.status;
+        ensure!(status == 200, "{path} answered {status}");
+    }
+    container.asks_itself(&format!("/app/{name}"))?;
+    let code = container.stop()?;
+    ensure!(
+        code == 0,
+        "after SIGTERM it ended with {code}:\n{}",
+        container.logs()?
+    );
+    suite.count_one();
+    Ok(())
+}
