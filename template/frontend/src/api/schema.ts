@@ -259,7 +259,10 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
-        /** Changes who asks */
+        /**
+         * Changes who asks
+         * @description Another address takes the current password, and counts when the link is opened that is mailed there; the old one is told.
+         */
         patch: operations["update_me"];
         trace?: never;
     };
@@ -439,8 +442,19 @@ export interface components {
             /** @example /problems/invalid */
             type: string;
         };
+        /** @description What is not sent stays as it is. */
         ProfileBody: {
-            name: string;
+            /**
+             * Format: password
+             * @description For another address.
+             */
+            current_password?: string | null;
+            /**
+             * Format: email
+             * @description It counts when the link in the mail is opened that goes there.
+             */
+            email?: string | null;
+            name?: string | null;
         };
         RefreshBody: {
             refresh_token: string;
@@ -1650,6 +1664,24 @@ export interface operations {
             };
             /** @description Every wrong value at once */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many tries; `Retry-After` says how long to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many passwords are being checked */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
 use super::http;
-use super::process::{PATIENCE, Place, Service, through_shell};
+use super::process::{PATIENCE, Place, through_shell};
 
 #[test]
 fn a_connection_beyond_the_limit_waits_for_a_place() {
@@ -185,8 +185,9 @@ fn slow_clients_take_nothing_from_the_others() {
 #[test]
 fn a_service_out_of_files_serves_again_when_there_are_some() {
     let place = Place::new();
-    let command = place.command(&["serve"], &[("APP__DATABASE__MAX_CONNECTIONS", "2")]);
-    let mut service = Service::spawn(through_shell("ulimit -n 64", &command));
+    let settings = [("APP__DATABASE__MAX_CONNECTIONS", "2")];
+    let with_few_files = |command| through_shell("ulimit -n 64", &command);
+    let mut service = place.start_through(with_few_files, &settings);
     service.wait_until_it_serves();
     service.publish("Before");
     let mut many: Vec<_> = (0..100).map(|_| http::connect(service.address())).collect();

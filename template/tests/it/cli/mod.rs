@@ -1,5 +1,6 @@
 //! The real binary, started, misused, stopped and killed.{% capture body %}
 
+mod articles;
 mod commands;
 mod config;
 mod hostile;

@@ -9,7 +9,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use app::infra::db::Driver;
-use serde_json::json;
 use sqlx::{Connection, Database};
 use tempfile::TempDir;
 
@@ -100,7 +99,16 @@ impl Place {
 
     /// Starts the service without waiting for anything.
     pub fn start_with(&self, variables: &[(&str, &str)]) -> Service {
-        Service::spawn(self.command(&["serve"], variables)) //~{% if features contains "auth" %}
+        self.start_through(|command| command, variables)
+    }
+
+    /// The same by what the test makes of the command.
+    pub fn start_through(
+        &self,
+        wrap: impl FnOnce(Command) -> Command,
+        variables: &[(&str, &str)],
+    ) -> Service {
+        Service::spawn(wrap(self.command(&["serve"], variables))) //~{% if features contains "auth" %}
             .written_by(Writer::new(self, variables)) //~{% endif %}
     }
 }
@@ -278,19 +286,6 @@ impl Service {
         http::get(self.address(), path)
     }
 
-    /// Adds a published article and expects that to work.
-    #[track_caller]
-    pub fn publish(&self, title: &str) -> Answer {
-        let answer = self.try_to_publish(title);
-        assert_eq!(answer.status, 201, "{}", answer.body);
-        answer
-    }
-
-    pub fn try_to_publish(&self, title: &str) -> Answer {
-        let article = json!({ "title": title, "status": "published" }).to_string();
-        self.send("POST", "/api/v1/articles", &article)
-    }
-
     /// Sends what only a writer may.
     pub fn send(&self, method: &str, path: &str, json: &str) -> Answer {
         http::send_with(self.address(), method, path, &self.headers(), json)
@@ -306,18 +301,6 @@ impl Service {
                 .map_or_else(String::new, |writer| writer.header(self.address())), //~{% endif %}
         ];
         lines.concat()
-    }
-
-    /// The titles of the articles in the database, the newest first.
-    #[track_caller]
-    pub fn titles(&self) -> Vec<String> {
-        let answer = self.get("/api/v1/articles");
-        assert_eq!(answer.status, 200, "{}", answer.body);
-        let items = &answer.json()["items"];
-        let titles = items.as_array().expect("a list").iter();
-        titles
-            .map(|item| item["title"].as_str().expect("a title").to_owned())
-            .collect()
     }
 
     /// The status of a check in `/health`.
