@@ -9,12 +9,18 @@ use anyhow::{Context, Result};
 
 use crate::service;
 
-/// What a service with accounts wants in production.
-pub const SETTINGS: [(&str, &str); 1] = [("APP__AUTH__SECRET", "vT6mQ2xWk9Zr4LhN8sJd3FbY7cPg5AeU")];
+/// What a service with accounts wants in production; and proofs sign in more often than people do.
+pub const SETTINGS: [(&str, &str); 2] = [
+    ("APP__AUTH__SECRET", "vT6mQ2xWk9Zr4LhN8sJd3FbY7cPg5AeU"),
+    ("APP__AUTH__ATTEMPTS", "1000"),
+];
 
 const LOGIN: &str = "/api/v1/auth/login";
 const EMAIL: &str = "writer@example.com";
 const PASSWORD: &str = "correct horse battery staple";
+
+/// What a check in a browser signs in with.
+pub const CREDENTIALS: [(&str, &str); 2] = [("WRITER_EMAIL", EMAIL), ("WRITER_PASSWORD", PASSWORD)];
 
 /// Whether the service has accounts: then it has a subcommand for them.
 pub fn are_in(binary: &Path, folder: &Path) -> Result<bool> {

@@ -221,22 +221,15 @@ impl Drop for Service {
     }
 }
 
-/// Sends `json` with more lines in the head.
-pub fn send(address: &str, method: &str, path: &str, lines: &str, json: &str) -> Result<Answer> {
-    let length = json.len();
-    let head = format!("Content-Type: application/json\r\n{lines}Content-Length: {length}\r\n");
-    ask(address, method, path, &head, json)
-}
-
 /// One HTTP request on its own connection.
 pub fn get(address: &str, path: &str) -> Result<Answer> {
     ask(address, "GET", path, "Accept: text/html, */*\r\n", "")
 }
 
-/// The same with a body.
-pub fn send(address: &str, method: &str, path: &str, json: &str) -> Result<Answer> {
+/// The same with a body, and more lines in the head.
+pub fn send(address: &str, method: &str, path: &str, lines: &str, json: &str) -> Result<Answer> {
     let length = json.len();
-    let head = format!("Content-Type: application/json\r\nContent-Length: {length}\r\n");
+    let head = format!("Content-Type: application/json\r\n{lines}Content-Length: {length}\r\n");
     ask(address, method, path, &head, json)
 }
 

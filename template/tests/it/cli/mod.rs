@@ -1,6 +1,5 @@
 //! The real binary, started, misused, stopped and killed.{% capture body %}
 
-mod articles;
 mod commands;
 mod config;
 mod hostile;
@@ -21,4 +20,5 @@ mod start;
 mod stop;
 mod storage;
 mod tls; //~{% if features contains "auth" %}
-mod users; //~{% endif %}{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}
+mod users; //~{% endif %}
+mod writing; //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}
