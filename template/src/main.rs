@@ -65,7 +65,7 @@ fn main() -> ExitCode {
             print!("{}", loaded.report());
             Ok(())
         }
-        command => run(command, loaded.settings),
+        command => run(&command, loaded.settings),
     };
     result.map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS)
 }
@@ -88,7 +88,7 @@ fn one_line(error: &anyhow::Error) -> String {
 }
 
 #[tokio::main]
-async fn run(command: Command, settings: Settings) -> anyhow::Result<()> {
+async fn run(command: &Command, settings: Settings) -> anyhow::Result<()> {
     match command {
         Command::Serve => serve(settings).await,
         Command::Migrate { status: true } => print_migrations(&settings).await,

@@ -70,7 +70,8 @@ impl Settings {
             // What opens the service to whoever has it.
             ("operator.token", &self.operator.token),
             ("security.csrf_secret", &self.security.csrf_secret), //~{% if features contains "auth" %}
-            ("auth.secret", &self.auth.secret),                   //~{% endif %}
+            // Whoever knows it can be anybody.
+            ("auth.secret", &self.auth.secret), //~{% endif %}
         ];
         let weak = secrets
             .iter()

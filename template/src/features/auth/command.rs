@@ -30,9 +30,9 @@ pub enum UsersCommand {
 impl UsersCommand {
     /// # Errors
     /// If a value is refused, the address has an account, or the database does not answer.
-    pub async fn run(self, settings: Settings) -> anyhow::Result<()> {
+    pub async fn run(&self, settings: Settings) -> anyhow::Result<()> {
         let Self::AddAdmin { email, name } = self;
-        let name = name.unwrap_or_else(|| email.clone());
+        let name = name.as_deref().unwrap_or(email);
         let password = read_password()?;
         // Without the cache, which a running service has in its hands.
         let platform = Platform::offline(settings)?;
@@ -44,8 +44,8 @@ impl UsersCommand {
             database.check_migrated().await?;
         }
         let new = NewUser {
-            email: &email,
-            name: &name,
+            email,
+            name,
             password: &password,
             role: Role::Admin,
         };

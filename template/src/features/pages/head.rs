@@ -14,7 +14,8 @@ pub const SITE: &str = env!("CARGO_PKG_NAME");
 /// Where the header leads besides the articles. The same for everybody, so that pages are.
 const LINKS: &[(&str, &str)] = &[
     // In the order they are shown.
-    ("/api/docs", "API"),    //~{% if features contains "auth" %}
+    ("/api/docs", "API"), //~{% if features contains "auth" %}
+    // To one's own account, or to the door.
     ("/account", "Account"), //~{% endif %}
 ];
 

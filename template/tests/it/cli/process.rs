@@ -207,7 +207,8 @@ pub struct Service {
     pub log: Vec<String>,
     public: Option<SocketAddr>,
     operator: Option<SocketAddr>, //~{% if features contains "auth" %}
-    writer: Option<Writer>,       //~{% endif %}
+    /// Who may write to it.
+    writer: Option<Writer>, //~{% endif %}
 }
 
 impl Service {
@@ -237,7 +238,8 @@ impl Service {
             log: Vec::new(),
             public: None,
             operator: None, //~{% if features contains "auth" %}
-            writer: None,   //~{% endif %}
+            // Nobody, unless the test says so.
+            writer: None, //~{% endif %}
         }
     } //~{% if features contains "auth" %}
 
@@ -295,7 +297,7 @@ impl Service {
     pub fn headers(&self) -> String {
         let lines = [
             // For whoever looks at the traffic.
-            "user-agent: a writer\r\n".to_owned(), //~{% if features contains "auth" %}
+            format!("user-agent: the writer of {}\r\n", self.child.id()), //~{% if features contains "auth" %}
             self.writer
                 .as_ref()
                 .map_or_else(String::new, |writer| writer.header(self.address())), //~{% endif %}

@@ -53,7 +53,8 @@ struct Instance {
 struct Handles {
     public: SocketAddr,
     operator: SocketAddr,
-    database: Database,     //~{% if features contains "auth" %}
+    database: Database, //~{% if features contains "auth" %}
+    /// Who may write.
     writer: writer::Writer, //~{% endif %}
     events: broadcast::Receiver<Event>,
     shutdown: CancellationToken,
@@ -382,7 +383,8 @@ async fn assemble(settings: Settings, clock: Clock) -> (App, Listeners, Handles)
         public: listeners.public.local_addr().expect("an address"),
         operator: listeners.operator.local_addr().expect("an address"),
         database, //~{% if features contains "auth" %}
-        writer,   //~{% endif %}
+        // Signed in once.
+        writer, //~{% endif %}
         events,
         shutdown: app.shutdown(),
     };
