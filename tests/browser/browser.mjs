@@ -26,7 +26,7 @@ export class Checks {
   check = (good, sentence) => {
     if (good) return void this.#passed++;
     this.#failed++;
-    console.error(sentence.replace(/\s+/g, ' '));
+    console.log(`FAILED: ${sentence.replace(/\s+/g, ' ')}`);
   };
 
   /** Runs `walk`; one that stops has failed. */

@@ -417,7 +417,7 @@ async function pass(name, options, walk) {
   const check = (good, sentence) => {
     if (good) return void passed++;
     failed++;
-    console.error(`[${name}] ${sentence.replace(/\s+/g, ' ')}`);
+    console.log(`FAILED: [${name}] ${sentence.replace(/\s+/g, ' ')}`);
   };
   const foreign = new Set();
   const errors = new Set();

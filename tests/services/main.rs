@@ -42,8 +42,13 @@ fn main() -> ExitCode {
     let mut trials = Vec::new();
     for (number, profile) in profiles::compiled(&config).into_iter().enumerate() {
         let mut checks = CHECKS.to_vec();
-        if tested.contains(&profile.name) {
+        if profile.name == "defaults" {
             checks.push(("passes_its_own_tests", Generated::passes_its_own_tests));
+        } else if tested.contains(&profile.name) {
+            checks.push((
+                "passes_its_own_tests_beside_those_of_the_cache",
+                Generated::passes_the_tests_beside_the_cache,
+            ));
         }
         checks.extend(refusals::of(&profile));
         checks.extend(redis::of(&profile));

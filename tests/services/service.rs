@@ -88,8 +88,18 @@ impl Generated {
     }
 
     pub fn passes_its_own_tests(&self) -> Result<()> {
+        self.passes(&["test"])
+    }
+
+    /// The same without those of the cache. They take most of the time, know nothing of pages or of a domain, and run in
+    /// the defaults and, on both databases and with Redis, in the template as it stands.
+    pub fn passes_the_tests_beside_the_cache(&self) -> Result<()> {
+        self.passes(&["test", "--", "--skip", "cache::", "--skip", "fleet::"])
+    }
+
+    fn passes(&self, words: &[&str]) -> Result<()> {
         let mut test = service::cargo(self.project()?);
-        test.arg("test");
+        test.args(words);
         if self.needs_postgres() {
             test.env(POSTGRES_URL, self.postgres_url()?);
         }

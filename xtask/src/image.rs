@@ -20,8 +20,9 @@ use crate::repo;
 use crate::service;
 use crate::tools;
 
-/// What an image may weigh, unpacked.
-const LARGEST: u64 = 30 * 1000 * 1000;
+/// What the image of a quick build may weigh, unpacked, in bytes. That of a release is a sixth smaller and has its figure in
+/// docs/benchmarks.md.
+const LARGEST: u64 = 36 * 1000 * 1000;
 
 /// How long a container may take to answer.
 const PATIENCE: Duration = Duration::from_secs(45);
@@ -29,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(45);
 /// The folders of this machine that hold a C compiler and what it needs.
 const PROGRAMS: [&str; 7] = ["bin", "lib", "lib64", "sbin", "include", "share", "libexec"];
 
-/// What a release costs minutes for; the image is larger without it, so its limit still says something.
+/// What a release costs minutes for.
 const QUICK: [&str; 4] = [
     "CARGO_PROFILE_RELEASE_LTO=off",
     "CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16",

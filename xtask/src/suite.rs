@@ -118,6 +118,7 @@ pub fn run(only: Option<&str>) -> Result<()> {
             process::check_interrupt()?;
             println!("{error:#}");
             suite.failures.push(name);
+            suite.reasons.push(format!("{name}: {error:#}"));
             // A step that could not even begin its checks has failed one.
             suite.failed = suite.failed.max(failed + 1);
         }
@@ -134,6 +135,8 @@ pub struct Suite {
     failed: u32,
     /// The steps that did not end well.
     failures: Vec<&'static str>,
+    /// What failed in them, for the end of a log that may be all somebody sees.
+    reasons: Vec<String>,
     times: Vec<(&'static str, Duration)>,
     skipped: NamedTempFile,
     postgres: Option<Postgres>,
@@ -145,6 +148,7 @@ impl Suite {
             passed: 0,
             failed: 0,
             failures: Vec::new(),
+            reasons: Vec::new(),
             times: Vec::new(),
             skipped: NamedTempFile::new().context("cannot create a temporary file")?,
             postgres: None,
@@ -157,6 +161,9 @@ impl Suite {
         let (mut passed, mut failed) = (0, 0);
         let status = process::stream(&mut command, |line| {
             println!("{line}");
+            if is_failure(line) {
+                self.reasons.push(line.to_owned());
+            }
             if let Some((more, less)) = test_result(line) {
                 passed += more;
                 failed += less;
@@ -200,6 +207,9 @@ impl Suite {
         }
         for line in skipped.lines() {
             println!("skipped: {line}");
+        }
+        for reason in &self.reasons {
+            println!("  {reason}");
         }
         let total: Duration = self.times.iter().map(|(_, took)| *took).sum();
         println!(
@@ -253,6 +263,11 @@ pub fn skip(name: &str, reason: &str) {
             .and_then(|mut file| writeln!(file, "{line}"));
         written.expect("the suite made the file for this");
     }
+}
+
+/// Whether a line names a test that failed: `test it_works ... FAILED`, or `FAILED: what does not hold`.
+fn is_failure(line: &str) -> bool {
+    line.starts_with("FAILED: ") || (line.starts_with("test ") && line.ends_with(" FAILED"))
 }
 
 /// The counts of a line like `test result: ok. 12 passed; 3 failed; …` or `12 passed, 3 failed`.
@@ -317,7 +332,15 @@ pub fn mutate() -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::test_result;
+    use super::{is_failure, test_result};
+
+    #[test]
+    fn a_failed_test_is_named_at_the_end() {
+        assert!(is_failure("test it_works ... FAILED"));
+        assert!(is_failure("FAILED: The page moved."));
+        assert!(!is_failure("test it_works ... ok"));
+        assert!(!is_failure("test result: FAILED. 0 passed; 1 failed; …"));
+    }
 
     #[test]
     fn a_result_line_is_counted() {
