@@ -11,11 +11,15 @@ export default function AccountPage() {
   const { value, failure, again } = useMe();
   if (failure?.problem?.status === 401) return <SignIn />;
   if (failure) return <Failed failure={failure} again={again} />;
-  return value ? <Account user={value} /> : <Waiting />;
+  return value ? <Account user={value} again={again} /> : <Waiting />;
 }
 
-function Account({ user }: { user: User }) {
+function Account({ user, again }: { user: User; again: () => void }) {
   const { failure, isBusy, attempt } = useAttempt();
+  const leave = async () => {
+    await signOut();
+    again();
+  };
   return (
     <>
       <header class="opening">
@@ -24,7 +28,7 @@ function Account({ user }: { user: User }) {
       </header>
       {failure && <Warning failure={failure} key={failure} />}
       <div class="actions">
-        <button type="button" aria-disabled={isBusy} onClick={() => void attempt(signOut)}>Sign out</button>
+        <button type="button" aria-disabled={isBusy} onClick={() => void attempt(leave)}>Sign out</button>
       </div>
     </>
   );
