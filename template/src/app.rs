@@ -125,13 +125,13 @@ impl App {
             page: None,
             development: platform.settings.environment.is_development(),
         };
-        for component in components(&platform) {
+        let components = components(&platform); //~{% if features contains "auth" %}
+        let components = crate::features::auth::protect(components, &platform); //~{% endif %}
+        for component in components {
             tracing::debug!(component = component.name, "assembled");
-            if let Some(refusal) = component.refused {
-                return Err(refusal);
-            }
+            component.refused.map_or(Ok(()), Err)?;
             api = api.merge(component.api);
-            pages = pages.join(component.pages)?;
+            pages = pages.join(component.pages.merge(component.forms))?;
             operator = operator.join(component.operator)?;
             tasks.extend(component.tasks);
             probes.extend(component.probes);

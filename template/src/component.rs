@@ -20,6 +20,8 @@ pub struct Component {
     pub api: OpenApiRouter,
     /// Everything else visitors see.
     pub pages: Routes,
+    /// Pages that are there to change something: of use to those who may. Mounted beside `pages`.
+    pub forms: Routes,
     /// What operators see, on a listener of its own; all of it but `/metrics` wants their token.
     pub operator: Routes,
     /// Runs beside the server and ends after the last request, when `stop_tasks` is cancelled.
@@ -178,6 +180,19 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
             );
         }
         Ok(self.merge(other))
+    }
+
+    /// Puts a layer around the routes there are.
+    #[must_use]
+    pub fn wrap(self, layer: impl FnOnce(Router<S>) -> Router<S>) -> Self {
+        if self.table.is_empty() {
+            // axum takes a layer around nothing for a mistake.
+            return self;
+        }
+        Self {
+            router: layer(self.router),
+            table: self.table,
+        }
     }
 
     fn add(mut self, method: &str, path: &str, handler: String, route: MethodRouter<S>) -> Self {

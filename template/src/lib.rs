@@ -12,7 +12,7 @@
 
 pub mod app;
 pub mod component;
-pub mod domain; //~{% if frontend != "none" %}
+pub mod domain; //~{% if frontend != "none" or features contains "auth" %}
 pub mod features; //~{% endif %}
 pub mod handlers;
 pub mod http;

@@ -1,4 +1,4 @@
-//! The command line.
+//! The command line.{% capture body %}
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -29,7 +29,7 @@ struct Arguments {
     command: Option<Command>,
 }
 
-#[derive(Clone, Copy, Subcommand)]
+#[derive(Subcommand)]
 enum Command {
     /// Serve until SIGTERM or SIGINT (the default)
     Serve,
@@ -40,7 +40,10 @@ enum Command {
         status: bool,
     },
     /// Add the sample data that is not there yet
-    Seed,
+    Seed, //~{% if features contains "auth" %}
+    /// Add the users who let others in
+    #[command(subcommand)]
+    Users(app::features::auth::UsersCommand), //~{% endif %}
     /// Print the `OpenAPI` document
     Openapi,
     /// Print the settings in force and where each comes from
@@ -62,7 +65,7 @@ fn main() -> ExitCode {
             print!("{}", loaded.report());
             Ok(())
         }
-        command => run(command, loaded.settings),
+        command => run(&command, loaded.settings),
     };
     result.map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS)
 }
@@ -85,12 +88,13 @@ fn one_line(error: &anyhow::Error) -> String {
 }
 
 #[tokio::main]
-async fn run(command: Command, settings: Settings) -> anyhow::Result<()> {
+async fn run(command: &Command, settings: Settings) -> anyhow::Result<()> {
     match command {
         Command::Serve => serve(settings).await,
         Command::Migrate { status: true } => print_migrations(&settings).await,
         Command::Migrate { status: false } => migrate(&settings).await,
-        Command::Seed => seed(settings).await,
+        Command::Seed => seed(settings).await, //~{% if features contains "auth" %}
+        Command::Users(command) => command.run(settings).await, //~{% endif %}
         Command::Openapi => print_document(settings),
         Command::Routes => print_routes(settings),
         Command::Healthcheck => healthcheck(&settings.server).await,
@@ -222,4 +226,4 @@ fn print_routes(settings: Settings) -> anyhow::Result<()> {
         println!("{:7} {:28} {}", route.method, route.path, route.handler);
     }
     Ok(())
-}
+} //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

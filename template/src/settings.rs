@@ -16,7 +16,8 @@ use toml::Table;
 use validator::{Validate, ValidationError};
 
 use self::layers::{Layers, each_leaf};
-pub use self::secret::Secret; //~{% if frontend == "pages" %}
+pub use self::secret::Secret; //~{% if features contains "auth" %}
+use crate::features::auth::AuthSettings; //~{% endif %}{% if frontend == "pages" %}
 use crate::http::assets::AssetSettings; //~{% endif %}
 use crate::http::cors::CorsSettings;
 use crate::http::rate_limit::RateLimitSettings;
@@ -55,7 +56,9 @@ pub struct Settings {
     #[validate(nested)]
     pub cache: CacheSettings, //~{% if features contains "redis" %}
     #[validate(nested)]
-    pub redis: RedisSettings, //~{% endif %}
+    pub redis: RedisSettings, //~{% endif %}{% if features contains "auth" %}
+    #[validate(nested)]
+    pub auth: AuthSettings, //~{% endif %}
     #[validate(nested)]
     pub log: LogSettings,
 }
@@ -64,8 +67,11 @@ impl Settings {
     /// The secrets that are too easy to guess for production.
     fn weak_secrets(&self) -> Vec<&'static str> {
         let secrets = [
+            // What opens the service to whoever has it.
             ("operator.token", &self.operator.token),
-            ("security.csrf_secret", &self.security.csrf_secret),
+            ("security.csrf_secret", &self.security.csrf_secret), //~{% if features contains "auth" %}
+            // Whoever knows it can be anybody.
+            ("auth.secret", &self.auth.secret), //~{% endif %}
         ];
         let weak = secrets
             .iter()
@@ -87,6 +93,11 @@ impl Environment {
     #[must_use]
     pub fn is_development(self) -> bool {
         self == Self::Development
+    }
+
+    #[must_use]
+    pub fn is_production(self) -> bool {
+        self == Self::Production
     }
 
     fn parse(name: &str) -> Result<Self, Problem> {

@@ -1,4 +1,6 @@
 // Walks a running, seeded service in Chromium and checks what a visitor would notice: node check.mjs <base-url> <screenshot-dir>
+//
+// WRITER_EMAIL and WRITER_PASSWORD are those of an account that may write.
 
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -6,8 +8,10 @@ import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 
 const [baseUrl, shots] = process.argv.slice(2);
+const { WRITER_EMAIL: email, WRITER_PASSWORD: password } = process.env;
 const browserPath = process.env.CHROMIUM ?? '/usr/bin/chromium';
 if (!URL.canParse(baseUrl ?? '') || !shots) exit('Usage: node check.mjs <base-url> <screenshot-dir>');
+if (!email || !password) exit('WRITER_EMAIL and WRITER_PASSWORD are not set.');
 if (!existsSync(browserPath)) exit(`There is no browser at ${browserPath}; install Chromium or set CHROMIUM to its path.`);
 
 const origin = new URL(baseUrl).origin;
@@ -41,7 +45,9 @@ try {
   await pass('keyboard', sizes.desktop, keyboard);
   for (const size of Object.keys(sizes)) {
     for (const colorScheme of ['light', 'dark']) {
-      await pass(`writing, ${size}, ${colorScheme}`, { ...sizes[size], colorScheme, reducedMotion: 'reduce' }, writing);
+      const options = { ...sizes[size], colorScheme, reducedMotion: 'reduce' };
+      await pass(`account, ${size}, ${colorScheme}`, options, account);
+      await pass(`writing, ${size}, ${colorScheme}`, options, writing);
     }
   }
   await pass('writing, JavaScript off', { ...sizes.desktop, javaScriptEnabled: false }, writingWithoutJavaScript);
@@ -134,6 +140,7 @@ async function writing(page, check, name) {
 
   await page.goto(`${origin}/`);
   await page.getByRole('navigation', { name: 'Site' }).getByRole('link', { name: 'New article' }).click();
+  await signIn(page);
   await page.waitForURL(`${origin}/articles/new`);
   await look('new');
   await page.getByLabel('Address').fill('Not an address');
@@ -193,11 +200,73 @@ async function writing(page, check, name) {
   check((await page.locator(`a[href="/articles/${slug}"]`).count()) === 0, 'A deleted article is still on the list.');
 }
 
+/** Whoever wants to write is asked who that is, and goes on from there. */
+async function signIn(page) {
+  await page.waitForURL((url) => url.pathname === '/login');
+  await page.getByLabel('E-mail address').fill(email);
+  await page.getByLabel('Password').fill(password);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+}
+
+/** The forms around an account, filled in wrongly, and the account itself. */
+async function account(page, check, name) {
+  const look = (label) => inspect(page, check, label, name);
+  const press = (button) => page.getByRole('button', { name: button, exact: true }).click();
+  const warned = () => page.locator('.warning:focus').waitFor();
+
+  await page.goto(`${origin}/`);
+  await page.getByRole('navigation', { name: 'Site' }).getByRole('link', { name: 'Account' }).click();
+  await page.waitForURL(`${origin}/login?next=/account`);
+  await look('login');
+  await page.getByLabel('E-mail address').fill(email);
+  await page.getByLabel('Password').fill('not the password');
+  await press('Sign in');
+  await warned();
+  await look('login-refused');
+  check((await page.getByLabel('E-mail address').inputValue()) === email, 'A wrong password lost the address.');
+  check((await page.getByLabel('Password').inputValue()) === '', 'A wrong password came back.');
+
+  await page.getByRole('link', { name: 'Ask for an account' }).click();
+  await page.waitForURL(`${origin}/register`);
+  await look('register');
+  await page.getByLabel('Password').fill('password1234');
+  await press('Register');
+  await page.locator('.field.wrong').first().waitFor();
+  await look('register-refused');
+  await page.goto(`${origin}/forgot`);
+  await look('forgot');
+  for (const path of ['reset', 'verify']) {
+    await page.goto(`${origin}/${path}?token=none`);
+    await look(path);
+  }
+
+  await page.goto(`${origin}/account`);
+  await signIn(page);
+  await page.waitForURL(`${origin}/account`);
+  check((await text(page, '.opening p')) === `${email}, admin`, 'The account does not say whose it is.');
+  await look('account');
+  await page.getByLabel('Current password').fill('not the password');
+  await page.getByLabel('New password').fill('another horse altogether');
+  await press('Change it');
+  await page.locator('.field.wrong').waitFor();
+  await look('account-refused');
+  await page.getByRole('link', { name: 'Change the address' }).click();
+  await page.waitForURL(`${origin}/account/email`);
+  await look('email');
+  await page.goto(`${origin}/account`);
+  await press('Sign out here');
+  await page.waitForURL(`${origin}/login`);
+  check((await text(page, '.notice')) === 'You are signed out.', 'Signing out is not announced.');
+  await page.goto(`${origin}/account`);
+  check(page.url().startsWith(`${origin}/login`), 'The account is shown to who is signed out.');
+}
+
 /** The forms are complete without a script: the same way, without the checks that need one. */
 async function writingWithoutJavaScript(page, check) {
   const slug = 'without-a-script';
   const save = () => page.getByRole('button', { name: 'Save' }).click();
   await page.goto(`${origin}/articles/new`);
+  await signIn(page);
   await page.getByLabel('Address').fill(slug);
   await save();
   await page.locator('.warning').waitFor();
@@ -230,6 +299,12 @@ async function writingByKeyboard(page, check) {
   };
   await page.goto(`${origin}/`);
   await tabTo('.masthead a[href="/articles/new"]');
+  await keyboard.press('Enter');
+  await page.waitForURL((url) => url.pathname === '/login');
+  await tabTo('#email');
+  await keyboard.type(email);
+  await tabTo('#password');
+  await keyboard.type(password);
   await keyboard.press('Enter');
   await page.waitForURL(`${origin}/articles/new`);
   await tabTo('#title');
@@ -385,7 +460,7 @@ function isExpected(response) {
 
 /** Chromium reports every refused navigation as an error. */
 function isRefusal(message) {
-  const isForm = /\/articles\/(new|[\w-]+\/edit)$/.test(message.location().url);
+  const isForm = /\/(articles\/(new|[\w-]+\/edit)|login|register|account\/password)$/.test(message.location().url);
   return message.location().url === missing || (isForm && /status of (409|422)/.test(message.text()));
 }
 

@@ -1,6 +1,7 @@
 // Walks a running, seeded service with a single-page application in Chromium: node spa.mjs <base-url> <screenshot-dir>
 //
-// It writes, edits and deletes an article of its own; the samples stay.
+// It writes, edits and deletes an article of its own; the samples stay. WRITER_EMAIL and WRITER_PASSWORD are those of an
+// account that may.
 
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -8,8 +9,10 @@ import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 
 const [baseUrl, shots] = process.argv.slice(2);
+const { WRITER_EMAIL: email, WRITER_PASSWORD: password } = process.env;
 const browserPath = process.env.CHROMIUM ?? '/usr/bin/chromium';
 if (!URL.canParse(baseUrl ?? '') || !shots) exit('Usage: node spa.mjs <base-url> <screenshot-dir>');
+if (!email || !password) exit('WRITER_EMAIL and WRITER_PASSWORD are not set.');
 if (!existsSync(browserPath)) exit(`There is no browser at ${browserPath}; install Chromium or set CHROMIUM to its path.`);
 
 /** The most that a first visit may transfer, compressed and without images, and the most that its page may. Bytes. */
@@ -98,6 +101,22 @@ async function reading({ page, check, look }) {
 async function writing({ page, check, look, name, expect }) {
   const title = `Written by the browser, ${name}`;
   await page.goto(`${origin}/`);
+  // What the service says to who is not signed in.
+  expect(401);
+  await page.getByRole('link', { name: 'Account' }).click();
+  await heading(page, 'Sign in');
+  await look('sign-in');
+  await page.getByLabel('E-mail address').fill(email);
+  await page.getByLabel('Password').fill('not the password');
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByRole('alert').waitFor();
+  check(await isFocused(page, '[role=alert]'), 'The news of a wrong password does not have the focus.');
+  await look('sign-in-refused');
+  await page.getByLabel('Password').fill(password);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await heading(page, 'Account');
+  await page.getByText(`${email}, admin`).waitFor();
+  await look('account');
   await page.getByRole('link', { name: 'New article' }).click();
   await heading(page, 'New article');
   await look('form');
@@ -156,6 +175,10 @@ async function writing({ page, check, look, name, expect }) {
   await page.getByRole('status').getByText('is deleted').waitFor();
   await page.locator('main article').first().waitFor();
   check(!(await page.locator('main').getByRole('link', { name: title }).count()), 'What was deleted is still listed.');
+
+  await page.getByRole('link', { name: 'Account' }).click();
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await heading(page, 'Sign in');
 }
 
 /** What a first visit costs; its data is in the page. */

@@ -54,7 +54,7 @@ impl Watch {
         configure(folder.path(), [ports.1, own, alerting, webhook])?;
         let running = start_service(&binary, ports, |_| Ok(()))?;
         Ok(Self {
-            _load: Load::start(running.0.address.clone(), running.0.operator.clone()),
+            _load: Load::start(&running.0)?,
             running: Some(running),
             _alertmanager: prometheus::alertmanager(folder.path(), alerting)?,
             prometheus: prometheus::prometheus(folder.path(), own)?,
@@ -221,7 +221,9 @@ struct Load {
 }
 
 impl Load {
-    fn start(address: String, operator: String) -> Self {
+    fn start(service: &Service) -> Result<Self> {
+        let (address, operator) = (service.address.clone(), service.operator.clone());
+        let authorization = service.authorization()?.to_owned();
         let stop = Arc::new(AtomicBool::new(false));
         let ended = Arc::clone(&stop);
         let visits = move || {
@@ -241,14 +243,15 @@ impl Load {
                 }
                 let article =
                     format!(r#"{{"title":"Number {n}","body":"Text.","status":"published"}}"#);
-                let _ = service::send(&address, "POST", "/api/v1/articles", &article);
+                let path = "/api/v1/articles";
+                let _ = service::send(&address, "POST", path, &authorization, &article);
                 let _ = service::get(&operator, "/admin/cache/stats");
             }
         };
-        Self {
+        Ok(Self {
             stop,
             thread: Some(thread::spawn(visits)),
-        }
+        })
     }
 }
 

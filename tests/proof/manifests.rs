@@ -17,10 +17,10 @@ const OVERLAYS: [&str; 3] = ["development", "staging", "production"];
 
 /// Every kind of manifest there is: the answers that make a difference in them.
 const ANSWERS: [(&str, &str); 4] = [
-    ("sqlite", ""),
+    ("sqlite", "auth"),
     ("sqlite", "redis"),
     ("postgres", ""),
-    ("postgres", "redis"),
+    ("postgres", "auth,redis"),
 ];
 
 #[test]

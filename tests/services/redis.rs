@@ -33,7 +33,7 @@ pub fn of(profile: &Profile) -> Vec<(&'static str, Check)> {
         instances_see_each_others_changes,
     )];
     // The database and the pages make no difference to these.
-    if profile.name == "features-redis" {
+    if profile.name == "features-auth-redis" {
         checks.push(("starts_before_its_redis", starts_before_its_redis));
         checks.push(("goes_on_when_redis_is_killed", goes_on_when_redis_is_killed));
     }

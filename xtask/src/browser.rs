@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::accounts;
 use crate::demo;
 use crate::process;
 use crate::repo;
@@ -21,8 +22,11 @@ pub fn pages(suite: &mut Suite) -> Result<()> {
     let name = "axle-browser";
     let project = demo::generated(name)?;
     let service = demo::built_and_started(name, &project)?;
+    service.authorization()?; // adds the account
     let address = format!("http://{}", service.address);
-    suite.check(script("check.mjs", [&address, &screenshots(name)]))?;
+    let mut check = script("check.mjs", [&address, &screenshots(name)]);
+    check.envs(accounts::CREDENTIALS);
+    suite.check(check)?;
     drop(service);
 
     let binary = service::binary(name, "debug").display().to_string();
@@ -46,7 +50,7 @@ pub fn offline(suite: &mut Suite) -> Result<()> {
         return Ok(());
     }
     let name = "axle-offline";
-    let project = demo::generated_with(name, &[("features", "pwa")])?;
+    let project = demo::generated_with(name, &[("features", "auth,pwa")])?;
     let older = built_release_assets(name, &project, "older")?;
     process::run(service::command(&older, &project).arg("seed"))?;
     let styles = project.join("assets/app.css");
@@ -76,8 +80,11 @@ pub fn application(suite: &mut Suite) -> Result<()> {
         suite.check(npm)?;
     }
     let service = demo::built_and_started(name, &project)?;
+    service.authorization()?; // adds the account
     let address = format!("http://{}", service.address);
-    suite.check(script("spa.mjs", [&address, &screenshots(name)]))
+    let mut check = script("spa.mjs", [&address, &screenshots(name)]);
+    check.envs(accounts::CREDENTIALS);
+    suite.check(check)
 }
 
 /// Builds the project with the assets of a release, and keeps the binary under another name.

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::geteuid;
 
+use crate::accounts;
 use crate::postgres::free_port;
 use crate::process;
 use crate::repo;
@@ -229,6 +230,7 @@ impl Store {
             .args(["--security-opt", "no-new-privileges", "--memory", "64m"])
             .args(["--volume", "/app/data", "--env", &format!("PORT={port}")])
             .args(["--env", "APP__SERVER__HOST=127.0.0.1"])
+            .args(accounts::SETTINGS.map(|(name, value)| format!("--env={name}={value}")))
             .args(["--env", "APP__OPERATOR__HOST=127.0.0.1"])
             .args(["--env", &format!("APP__OPERATOR__PORT={operator}"), tag]);
         let output = process::capture(&mut run)?;

@@ -12,6 +12,7 @@
 //! - [`browser`]: what does a service look like in Chromium?
 //! - [`suite`], [`demo`], [`bench`]: the commands.
 
+pub mod accounts;
 pub mod bench;
 pub mod browser;
 pub mod demo;

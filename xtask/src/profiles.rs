@@ -146,8 +146,32 @@ fn rows(factors: &[Factor]) -> Vec<Vec<String>> {
     for row in &rows {
         cover(row, &mut missing);
     }
-    while let Some(pair) = missing.first().cloned() {
+    let is_text = |factor: &usize| WITHOUT_RUST.contains(&factors[*factor].option.as_str());
+    let is_rust = |(i, _, j, _): &&Pair| !is_text(i) && !is_text(j);
+    while let Some(pair) = missing.iter().find(is_rust).cloned() {
         let row = row_covering(factors, &defaults, &pair, &missing);
+        cover(&row, &mut missing);
+        rows.push(row);
+    }
+    // Other text is put into a row that is there: it makes no other program to compile.
+    while let Some((i, a, j, b)) = missing.first().cloned() {
+        let candidates = rows.iter().filter_map(|row| {
+            let mut row = row.clone();
+            for (factor, value) in [(i, &a), (j, &b)] {
+                if is_text(&factor) {
+                    row[factor].clone_from(value);
+                }
+            }
+            (row[i] == a && row[j] == b).then_some(row)
+        });
+        let covers = |row: &Vec<String>| {
+            let mut left = missing.clone();
+            cover(row, &mut left);
+            missing.len() - left.len()
+        };
+        let row = candidates
+            .max_by_key(covers)
+            .expect("every value has a row");
         cover(&row, &mut missing);
         rows.push(row);
     }

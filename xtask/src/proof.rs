@@ -244,7 +244,8 @@ fn file_problems(source: &Path, project: &Path) -> Result<Vec<String>> {
     let mut problems = Vec::new();
     for file in repo::files_below(project)? {
         let name = file.display();
-        let (from, to) = (origin(source, &file), project.join(&file));
+        let from = version(origin(source, &file), project);
+        let to = project.join(&file);
         if !from.is_file() {
             problems.push(format!("{name} comes from nowhere"));
             continue;
@@ -315,6 +316,14 @@ fn origin(source: &Path, file: &Path) -> PathBuf {
         "template"
     };
     source.join(part).join(file)
+}
+
+/// A file that cannot hold markers has a second version for projects without accounts, whose name hooks/assemble.rhai changes.
+fn version(file: PathBuf, project: &Path) -> PathBuf {
+    let extension = file.extension().unwrap_or_default().to_string_lossy();
+    let plain = file.with_extension(format!("plain.{extension}"));
+    let is_plain = plain.is_file() && !project.join("src/features/auth").is_dir();
+    if is_plain { plain } else { file }
 }
 
 /// The manifest must carry the description and the license, and `[package.metadata.axle]` the other answers and the

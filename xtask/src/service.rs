@@ -1,5 +1,6 @@
 //! Builds, starts, asks and stops a generated service.
 
+use std::cell::OnceCell;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use rustix::process::Pid;
 
+use crate::accounts::{self, Writer};
 use crate::postgres::free_port;
 use crate::process;
 use crate::repo;
@@ -82,6 +84,9 @@ pub struct Service {
     /// The operator's listener: `127.0.0.1:2112`.
     pub operator: String,
     log: PathBuf,
+    /// Who may write, in a service that has accounts.
+    writer: Option<Writer>,
+    authorization: OnceCell<String>,
 }
 
 impl Service {
@@ -100,7 +105,13 @@ impl Service {
     ) -> Result<Self> {
         let log = folder.join("service.log");
         let file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
-        let child = command(binary, folder)
+        let mut serve = command(binary, folder);
+        let mut writer = None;
+        if accounts::are_in(binary, folder)? {
+            serve.envs(accounts::SETTINGS);
+            writer = Some(Writer::new(command(binary, folder), env));
+        }
+        let child = serve
             .env("PORT", port.to_string())
             .env("APP__OPERATOR__PORT", operator.to_string())
             .envs(env.iter().copied())
@@ -115,6 +126,8 @@ impl Service {
             address: format!("127.0.0.1:{port}"),
             operator: format!("127.0.0.1:{operator}"),
             log,
+            writer,
+            authorization: OnceCell::new(),
         };
         service.wait_until_healthy()?;
         Ok(service)
@@ -144,9 +157,22 @@ impl Service {
         get(&self.address, path)
     }
 
-    /// Sends `json` to the public listener.
+    /// The line in the head of a request by somebody who may write; empty, if everybody may.
+    pub fn authorization(&self) -> Result<&str> {
+        if self.authorization.get().is_none() {
+            let line = match &self.writer {
+                Some(writer) => writer.sign_in(&self.address)?,
+                None => String::new(),
+            };
+            // Nobody else can have been faster.
+            let _ = self.authorization.set(line);
+        }
+        Ok(self.authorization.get().map_or("", String::as_str))
+    }
+
+    /// Sends `json` to the public listener, as somebody who may write.
     pub fn send(&self, method: &str, path: &str, json: &str) -> Result<Answer> {
-        send(&self.address, method, path, json)
+        send(&self.address, method, path, self.authorization()?, json)
     }
 
     /// What the service has logged so far.
@@ -200,10 +226,10 @@ pub fn get(address: &str, path: &str) -> Result<Answer> {
     ask(address, "GET", path, "Accept: text/html, */*\r\n", "")
 }
 
-/// The same with a body.
-pub fn send(address: &str, method: &str, path: &str, json: &str) -> Result<Answer> {
+/// The same with a body, and more lines in the head.
+pub fn send(address: &str, method: &str, path: &str, lines: &str, json: &str) -> Result<Answer> {
     let length = json.len();
-    let head = format!("Content-Type: application/json\r\nContent-Length: {length}\r\n");
+    let head = format!("Content-Type: application/json\r\n{lines}Content-Length: {length}\r\n");
     ask(address, method, path, &head, json)
 }
 

@@ -20,7 +20,7 @@ pub fn linted(suite: &mut Suite) -> Result<()> {
     }
     let tools = repo::target().join("lint");
     for database in ["sqlite", "postgres"] {
-        for (suffix, features) in [("", ""), ("-redis", "redis")] {
+        for (suffix, features) in [("", ""), ("-redis", "auth,redis")] {
             let name = format!("axle-ship-{database}{suffix}");
             let answers = [("database", database), ("features", features)];
             let project = demo::generated_with(&name, &answers)?;

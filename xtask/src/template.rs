@@ -187,7 +187,9 @@ pub struct Markers {
 #[must_use]
 pub fn has_markers(path: &Path, text: &str) -> bool {
     let bare = path.extension().is_some_and(|extension| extension == "md")
-        && (text.contains("{{ project-name }}") || text.contains("{% if "));
+        && ["{{ project-name }}", "{% if ", "{%- if "]
+            .iter()
+            .any(|liquid| text.contains(liquid));
     bare || text.contains("{% capture body %}") || text.contains("~{%")
 }
 

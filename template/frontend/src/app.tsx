@@ -1,4 +1,4 @@
-// The frame around every page, and which page is shown at which address.
+// The frame around every page, and which page is shown at which address.{% capture body %}
 
 import { ErrorBoundary, LocationProvider, Route, Router, useLocation } from 'preact-iso';
 import { ArticleSection } from './articles/section';
@@ -8,10 +8,20 @@ import { notice } from './notice';
 import { NotFound } from './parts/failed';
 import { SITE } from './parts/heading';
 
-const Write = later(() => import('./articles/write'));
+const Write = later(() => import('./articles/write')); //~{% if features contains "auth" %}
+const AccountPage = later(() => import('./account/page')); //~{% endif %}
 
 /** What the service answers itself: links there leave the application. */
 const OWN_ADDRESSES = /^\/(?!api(\/|$)|health(\/|$))/;
+
+const PAGES = [
+  ['/', Published],
+  ['/drafts', Drafts],
+  ['/write', Write],
+  ['/articles/:slug', ArticleSection],
+  ['/articles/:slug/*', ArticleSection], //~{% if features contains "auth" %}
+  ['/account', AccountPage], //~{% endif %}
+] as const;
 
 export function App() {
   return (
@@ -22,11 +32,7 @@ export function App() {
         <Notice />
         <ErrorBoundary>
           <Router>
-            <Route path="/" component={Published} />
-            <Route path="/drafts" component={Drafts} />
-            <Route path="/write" component={Write} />
-            <Route path="/articles/:slug" component={ArticleSection} />
-            <Route path="/articles/:slug/*" component={ArticleSection} />
+            {PAGES.map(([path, component]) => <Route key={path} path={path} component={component} />)}
             <Route default component={NotFound} />
           </Router>
         </ErrorBoundary>
@@ -45,7 +51,8 @@ export function App() {
 const SECTIONS = [
   ['/', 'Articles'],
   ['/drafts', 'Drafts'],
-  ['/write', 'New article'],
+  ['/write', 'New article'], //~{% if features contains "auth" %}
+  ['/account', 'Account'], //~{% endif %}
 ] as const;
 
 function Masthead() {
@@ -72,4 +79,4 @@ function Notice() {
   const text = notice.value?.at === url ? notice.value.text : '';
   // What is put into it is read out, so it is always there.
   return <div role="status">{text && <p class="notice">{text}</p>}</div>;
-}
+} //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

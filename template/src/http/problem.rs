@@ -1,149 +1,24 @@
 //! Every error a client sees: a problem (RFC 9457), in JSON, as a page, or in plain text.
 
+mod kind;
+
 use std::sync::Arc;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, VARY};
+use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, VARY, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+pub use self::kind::Kind;
 use super::accept::{self, Form};
 use super::page_cache::STATUS_HEADER;
 use super::request_id::RequestId;
 use crate::domain::error::{Invalid, RuleBroken, StoreError};
 use crate::infra::cache::LoadFailed;
 use crate::telemetry::{self, Failure, FailureKind};
-
-/// The kinds of problem there are; clients tell them apart by `type`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    Malformed,
-    Unauthenticated,
-    CrossSite,
-    NotFound,
-    MethodNotAllowed,
-    NotAcceptable,
-    RequestTimeout,
-    Conflict,
-    PreconditionFailed,
-    BodyTooLarge,
-    UnsupportedMediaType,
-    RangeNotSatisfiable,
-    Invalid,
-    RateLimited,
-    Internal,
-    Unavailable,
-    Overloaded,
-    Timeout,
-}
-
-impl Kind {
-    const ALL: [Self; 18] = [
-        Self::Malformed,
-        Self::Unauthenticated,
-        Self::CrossSite,
-        Self::NotFound,
-        Self::MethodNotAllowed,
-        Self::NotAcceptable,
-        Self::RequestTimeout,
-        Self::Conflict,
-        Self::PreconditionFailed,
-        Self::BodyTooLarge,
-        Self::UnsupportedMediaType,
-        Self::RangeNotSatisfiable,
-        Self::Invalid,
-        Self::RateLimited,
-        Self::Internal,
-        Self::Unavailable,
-        Self::Overloaded,
-        Self::Timeout,
-    ];
-
-    /// The last part of `type`.
-    fn name(self) -> &'static str {
-        match self {
-            Self::Malformed => "malformed",
-            Self::Unauthenticated => "unauthenticated",
-            Self::CrossSite => "csrf",
-            Self::NotFound => "not-found",
-            Self::MethodNotAllowed => "method-not-allowed",
-            Self::NotAcceptable => "not-acceptable",
-            Self::RequestTimeout | Self::Timeout => "timeout",
-            Self::Conflict => "conflict",
-            Self::PreconditionFailed => "precondition-failed",
-            Self::BodyTooLarge => "body-too-large",
-            Self::UnsupportedMediaType => "unsupported-media-type",
-            Self::RangeNotSatisfiable => "range-not-satisfiable",
-            Self::Invalid => "invalid",
-            Self::RateLimited => "rate-limited",
-            Self::Internal => "internal",
-            Self::Unavailable => "unavailable",
-            Self::Overloaded => "overloaded",
-        }
-    }
-
-    #[must_use]
-    pub fn status(self) -> StatusCode {
-        match self {
-            Self::Malformed => StatusCode::BAD_REQUEST,
-            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
-            Self::CrossSite => StatusCode::FORBIDDEN,
-            Self::NotFound => StatusCode::NOT_FOUND,
-            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
-            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::Conflict => StatusCode::CONFLICT,
-            Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
-            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
-            Self::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
-            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Unavailable | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
-        }
-    }
-
-    fn title(self) -> &'static str {
-        match self {
-            Self::Malformed => "The request cannot be read",
-            Self::Unauthenticated => "Authentication is required",
-            Self::CrossSite => "Sent from another site",
-            Self::NotFound => "Not found",
-            Self::MethodNotAllowed => "Method not allowed",
-            Self::NotAcceptable => "No acceptable form",
-            Self::RequestTimeout => "The request took too long to arrive",
-            Self::Conflict => "Conflict",
-            Self::PreconditionFailed => "It has changed since",
-            Self::BodyTooLarge => "The body is too large",
-            Self::UnsupportedMediaType => "Unsupported media type",
-            Self::RangeNotSatisfiable => "The range lies behind the end",
-            Self::Invalid => "Some values are not valid",
-            Self::RateLimited => "Too many requests",
-            Self::Internal => "Something went wrong",
-            Self::Unavailable => "Temporarily unavailable",
-            Self::Overloaded => "Too busy at the moment",
-            Self::Timeout => "The answer took too long",
-        }
-    }
-
-    /// For an error answer that some layer gave without saying more.
-    fn of_status(status: StatusCode) -> Self {
-        let fallback = if status.is_server_error() {
-            Self::Internal
-        } else {
-            Self::Malformed
-        };
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.status() == status)
-            .unwrap_or(fallback)
-    }
-}
 
 /// One value that is wrong, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -451,6 +326,10 @@ fn render(
     headers.insert(VARY, HeaderValue::from_static("accept"));
     if let Some(seconds) = problem.retry_after_seconds {
         headers.insert("retry-after", HeaderValue::from(seconds));
+    }
+    if let Some(challenge) = problem.kind.challenge() {
+        let challenge = HeaderValue::from_static(challenge);
+        headers.entry(WWW_AUTHENTICATE).or_insert(challenge);
     }
     (status, headers, body).into_response()
 }

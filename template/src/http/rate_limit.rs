@@ -13,7 +13,7 @@ use validator::Validate;
 
 use super::client_address::ClientAddress;
 use super::problem::{Kind, Problem};
-pub use crate::infra::rate_limit::{Exceeded, Quota, RateLimiter, RateLimits, Standing};
+pub use crate::infra::rate_limit::{Exceeded, Key, Quota, RateLimiter, RateLimits, Standing};
 use crate::settings::some_time;
 
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");

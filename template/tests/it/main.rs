@@ -3,7 +3,8 @@
 mod architecture;
 mod articles;
 mod articles_store; //~{% if frontend == "pages" %}
-mod assets; //~{% endif %}
+mod assets; //~{% endif %}{% if features contains "auth" %}
+mod auth; //~{% endif %}
 mod cache;
 mod cli;
 mod database;

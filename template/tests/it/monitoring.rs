@@ -39,8 +39,10 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 
 /// Every metric that `src/telemetry/metrics.rs` describes.
 fn described() -> BTreeSet<String> {
-    let source = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/telemetry/metrics.rs"));
-    let calls = source.split("describe_").skip(1);
+    let sources = sources();
+    let calls = sources
+        .iter()
+        .flat_map(|(_, text)| text.split("describe_").skip(1));
     let names = calls.filter_map(|call| {
         let (kind, rest) = call.split_once("!(")?;
         let is_call = ["counter", "gauge", "histogram"].contains(&kind);
@@ -48,6 +50,23 @@ fn described() -> BTreeSet<String> {
         is_call.then(|| name.to_owned())
     });
     names.collect()
+}
+
+/// Every file below `src`, with its text.
+fn sources() -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    while let Some(folder) = folders.pop() {
+        for path in files(&folder) {
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let text = read(&path);
+                found.push((path, text));
+            }
+        }
+    }
+    found
 }
 
 /// The metrics in an expression: names of several words that stand neither in braces nor before a parenthesis.
@@ -216,27 +235,19 @@ fn every_alert_has_its_runbook_and_every_runbook_its_alert() {
 fn every_metric_of_the_code_is_described() {
     let described = described();
     let mut seen = 0;
-    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
-    while let Some(folder) = folders.pop() {
-        for path in files(&folder) {
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            let text = read(&path);
-            for kind in [
-                " counter!(\"",
-                ":counter!(\"",
-                " gauge!(\"",
-                ":gauge!(\"",
-                " histogram!(\"",
-                ":histogram!(\"",
-            ] {
-                for call in text.split(kind).skip(1) {
-                    let name = call.split('"').next().unwrap_or_default();
-                    assert!(described.contains(name), "{}: {name}", path.display());
-                    seen += 1;
-                }
+    for (path, text) in sources() {
+        for kind in [
+            " counter!(\"",
+            ":counter!(\"",
+            " gauge!(\"",
+            ":gauge!(\"",
+            " histogram!(\"",
+            ":histogram!(\"",
+        ] {
+            for call in text.split(kind).skip(1) {
+                let name = call.split('"').next().unwrap_or_default();
+                assert!(described.contains(name), "{}: {name}", path.display());
+                seen += 1;
             }
         }
     }

@@ -127,7 +127,7 @@ pub fn run() -> Result<()> {
             title: "a page in memory",
             path: "/articles/bench".to_owned(),
             accepted: None,
-            bytes: make_page(&service.address)?,
+            bytes: make_page(&service.address, service.authorization()?)?,
             file: "page.html",
         },
         asset(&service.address)?,
@@ -258,7 +258,7 @@ fn start_service(project: &Path) -> Result<Service> {
 }
 
 /// Writes an article whose page has exactly [`PAGE`] bytes.
-fn make_page(address: &str) -> Result<Vec<u8>> {
+fn make_page(address: &str, authorization: &str) -> Result<Vec<u8>> {
     let article = |length: usize| {
         format!(
             r#"{{"title":"A page","slug":"bench","status":"published","body":"{}"}}"#,
@@ -266,7 +266,13 @@ fn make_page(address: &str) -> Result<Vec<u8>> {
         )
     };
     let first = 1000;
-    let created = send(address, "POST", "/api/v1/articles", None, &article(first))?;
+    let created = send(
+        address,
+        "POST",
+        "/api/v1/articles",
+        authorization,
+        &article(first),
+    )?;
     let location = created
         .head
         .lines()
@@ -276,7 +282,7 @@ fn make_page(address: &str) -> Result<Vec<u8>> {
     let body = (first + PAGE)
         .checked_sub(length)
         .context("the frame of a page alone is too long")?;
-    send(address, "PUT", location, None, &article(body))?;
+    send(address, "PUT", location, authorization, &article(body))?;
     let page = wait_for(address, "/articles/bench", None)?;
     ensure!(page.len() == PAGE, "the page has {} bytes", page.len());
     Ok(page)
@@ -400,21 +406,13 @@ struct Answer {
 }
 
 /// One request on a connection of its own.
-fn send(
-    address: &str,
-    method: &str,
-    path: &str,
-    accepted: Option<&str>,
-    json: &str,
-) -> Result<Answer> {
-    let accepted = accepted.map(|coding| format!("Accept-Encoding: {coding}\r\n"));
+fn send(address: &str, method: &str, path: &str, lines: &str, json: &str) -> Result<Answer> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     write!(
         stream,
         "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\n\
-         {}Content-Length: {}\r\n\r\n{json}",
-        accepted.unwrap_or_default(),
+         {lines}Content-Length: {}\r\n\r\n{json}",
         json.len()
     )?;
     let mut bytes = Vec::new();
@@ -435,8 +433,10 @@ fn send(
 /// What is at `path`, as soon as there is something.
 fn wait_for(address: &str, path: &str, accepted: Option<&str>) -> Result<Vec<u8>> {
     let deadline = Instant::now() + PATIENCE;
+    let accepted = accepted.map(|coding| format!("Accept-Encoding: {coding}\r\n"));
+    let accepted = accepted.unwrap_or_default();
     loop {
-        match send(address, "GET", path, accepted, "") {
+        match send(address, "GET", path, &accepted, "") {
             Ok(answer) => return Ok(answer.body),
             Err(error) if Instant::now() > deadline => return Err(error),
             Err(_) => thread::sleep(Duration::from_millis(20)),

@@ -1,6 +1,7 @@
-// The form for an article. The service knows the rules; each of its objections is shown beside the field it is about.
+// The form for an article. The service knows the rules; each of its objections is shown beside the field it is about.{% capture body %}
 
-import { useLayoutEffect, useRef, useState } from 'preact/hooks';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks'; //~{% if features contains "auth" %}
+import { SignInFirst } from '../account/first'; //~{% endif %}
 import { Failure } from '../api/client';
 import { Choice, TextField } from '../parts/field';
 import type { Article, ArticleBody } from './api';
@@ -75,7 +76,8 @@ export function ArticleForm({ article, theirs, save, back }: Props) {
 function Warning({ failure }: { failure: Failure }) {
   const box = useRef<HTMLDivElement>(null);
   useLayoutEffect(() => box.current?.focus(), []);
-  const { status, detail, errors = [] } = failure.problem ?? {};
+  const { status, detail, errors = [] } = failure.problem ?? {}; //~{% if features contains "auth" %}
+  if (status === 401) return <SignInFirst box={box} />; //~{% endif %}
   const order = Object.keys(LABELS);
   const sorted = errors.toSorted((a, b) => order.indexOf(fieldOf(a.pointer)) - order.indexOf(fieldOf(b.pointer)));
   if (status === 412) {
@@ -121,4 +123,4 @@ function bodyOf(form: HTMLFormElement): ArticleBody {
     status: text('status') === 'published' ? 'published' : 'draft',
     ...(slug && { slug }),
   };
-}
+} //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

@@ -14,18 +14,22 @@ interface Props {
 }
 
 /** Fields for one line, or with `rows` for several. */
-export function TextField({ rows, long, required, autocomplete, ...field }: Props & {
+export function TextField({ rows, long, isSecret, inputMode, required, autocomplete, ...field }: Props & {
   rows?: number;
   long?: boolean;
   required?: boolean;
-  autocomplete?: 'off';
+  /** Not to be read over a shoulder. */
+  isSecret?: boolean;
+  inputMode?: 'email';
+  autocomplete?: 'off' | 'username' | 'current-password';
 }) {
-  const given = { ...attributes(field), defaultValue: field.value ?? '', dir: 'auto', required, autocomplete } as const;
+  const given = { ...attributes(field), defaultValue: field.value ?? '', dir: 'auto', required, autocomplete, inputMode } as const;
   return (
     <div class={field.error ? 'field wrong' : 'field'}>
       <label for={field.name}>{field.label}</label>
       <Explained {...field}>
-        {rows ? <textarea rows={rows} class={long ? 'long' : undefined} {...given} /> : <input {...given} />}
+        {rows && <textarea rows={rows} class={long ? 'long' : undefined} {...given} />}
+        {!rows && (isSecret ? <input {...given} type="password" /> : <input {...given} />)}
       </Explained>
     </div>
   );

@@ -42,9 +42,11 @@ pub fn component(articles: ArticleService, platform: &Platform) -> Component {
     };
     let pages = Routes::new()
         .get("/", list)
+        .get("/articles/{slug}", show)
+        .with_state(state.clone());
+    let forms = Routes::new()
         .get("/articles/new", editing::new_article)
         .post("/articles/new", editing::create_article)
-        .get("/articles/{slug}", show)
         .get("/articles/{slug}/edit", editing::edit_article)
         .post("/articles/{slug}/edit", editing::update_article)
         .get("/articles/{slug}/delete", editing::ask_to_delete_article)
@@ -53,6 +55,7 @@ pub fn component(articles: ArticleService, platform: &Platform) -> Component {
     Component {
         name: "article pages",
         pages,
+        forms,
         warm: vec![warm],
         ..Component::default()
     }

@@ -1,6 +1,6 @@
 //! A message that is shown once, on the page after a form was sent.
 //!
-//! A cookie carries the name of the message and never its text, so that nobody can put words into the site's mouth.
+//! A cookie carries the name of the message and never its text, so that nobody can put words into the site's mouth.{% capture body %}
 
 use axum::http::header::SET_COOKIE;
 use axum::http::{HeaderMap, HeaderValue};
@@ -20,17 +20,46 @@ const FORGET: HeaderValue =
 pub enum Notice {
     Published,
     SavedAsDraft,
-    Deleted,
+    Deleted, //~{% if features contains "auth" %}
+    Registered,
+    Verified,
+    ResetMailed,
+    PasswordChanged,
+    AccountSaved,
+    MoveMailed,
+    SessionEnded,
+    SignedOut, //~{% endif %}
 }
 
 impl Notice {
-    const ALL: [Self; 3] = [Self::Published, Self::SavedAsDraft, Self::Deleted];
+    const ALL: &[Self] = &[
+        // A cookie can name no other.
+        Self::Published,
+        Self::SavedAsDraft,
+        Self::Deleted, //~{% if features contains "auth" %}
+        Self::Registered,
+        Self::Verified,
+        Self::ResetMailed,
+        Self::PasswordChanged,
+        Self::AccountSaved,
+        Self::MoveMailed,
+        Self::SessionEnded,
+        Self::SignedOut, //~{% endif %}
+    ];
 
     fn name(self) -> &'static str {
         match self {
             Self::Published => "published",
             Self::SavedAsDraft => "saved-as-draft",
-            Self::Deleted => "deleted",
+            Self::Deleted => "deleted", //~{% if features contains "auth" %}
+            Self::Registered => "registered",
+            Self::Verified => "verified",
+            Self::ResetMailed => "reset-mailed",
+            Self::PasswordChanged => "password-changed",
+            Self::AccountSaved => "account-saved",
+            Self::MoveMailed => "move-mailed",
+            Self::SessionEnded => "session-ended",
+            Self::SignedOut => "signed-out", //~{% endif %}
         }
     }
 
@@ -38,7 +67,15 @@ impl Notice {
         match self {
             Self::Published => "Saved. This is what visitors see.",
             Self::SavedAsDraft => "Saved as a draft. Visitors do not see it.",
-            Self::Deleted => "Deleted.",
+            Self::Deleted => "Deleted.", //~{% if features contains "auth" %}
+            Self::Registered => "Nearly done. Open the link in the mail that is on its way to you.",
+            Self::Verified => "Your address is confirmed. Sign in.",
+            Self::ResetMailed => "If the address has an account, a mail with a link is on its way.",
+            Self::PasswordChanged => "The password is changed.",
+            Self::AccountSaved => "Saved.",
+            Self::MoveMailed => "Open the link in the mail that is on its way to the new address.",
+            Self::SessionEnded => "Signed out there.",
+            Self::SignedOut => "You are signed out.", //~{% endif %}
         }
     }
 
@@ -67,8 +104,8 @@ impl Flash {
         let Some(name) = cookies::find(headers, COOKIE) else {
             return Self::None;
         };
-        let notice = Notice::ALL.into_iter().find(|notice| notice.name() == name);
-        notice.map_or(Self::Unknown, Self::Some)
+        let notice = Notice::ALL.iter().find(|notice| notice.name() == name);
+        notice.map_or(Self::Unknown, |notice| Self::Some(*notice))
     }
 
     pub fn text(self) -> Option<&'static str> {
@@ -99,7 +136,7 @@ mod tests {
 
     #[test]
     fn every_notice_comes_back_from_its_cookie() {
-        for notice in Notice::ALL {
+        for &notice in Notice::ALL {
             let cookie = notice.cookie(false);
             let sent = cookie.to_str().unwrap().split(';').next().unwrap();
             assert_eq!(flash(sent), Flash::Some(notice));
@@ -120,4 +157,4 @@ mod tests {
         assert_eq!(flash("flash=<b>Pay here</b>").text(), None);
         assert_eq!(flash("other=deleted"), Flash::None);
     }
-}
+} //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

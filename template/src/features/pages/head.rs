@@ -1,4 +1,4 @@
-//! What a page says of itself: its title, its address, and how others show a link to it.
+//! What a page says of itself: its title, its address, and how others show a link to it.{% capture body %}
 
 use std::sync::{Arc, LazyLock};
 
@@ -10,6 +10,14 @@ use crate::platform::Platform;
 
 /// The name in the header, and the title of the front page.
 pub const SITE: &str = env!("CARGO_PKG_NAME");
+
+/// Where the header leads besides the articles. The same for everybody, so that pages are.
+const LINKS: &[(&str, &str)] = &[
+    // In the order they are shown.
+    ("/api/docs", "API"), //~{% if features contains "auth" %}
+    // To one's own account, or to the door.
+    ("/account", "Account"), //~{% endif %}
+];
 
 /// Begins the loading of the stylesheet before the page is read. A proxy may send it ahead of the answer (RFC 8297).
 pub static PRELOAD: LazyLock<HeaderValue> = LazyLock::new(|| {
@@ -44,6 +52,8 @@ pub struct Head {
     pub title: String,
     pub description: String,
     pub site: &'static str,
+    /// Addresses and labels.
+    pub links: &'static [(&'static str, &'static str)],
     /// The one whole address of the page; absent where a link to it would make no sense.
     pub canonical: Option<String>,
     pub is_indexed: bool,
@@ -59,6 +69,7 @@ impl Head {
             title: title.into(),
             description: description.into(),
             site: SITE,
+            links: LINKS,
             canonical: None,
             is_indexed: true,
             notice: None,
@@ -85,4 +96,4 @@ impl Head {
         self.notice = flash.text();
         self
     }
-}
+} //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

@@ -7,8 +7,8 @@ pub mod articles;
 pub mod browser;
 pub mod content;
 pub mod feed;
-mod flash;
-mod form;
+pub(super) mod flash;
+pub(super) mod form;
 pub(super) mod head;
 #[cfg(not(embedded_assets))]
 mod reload;

@@ -266,14 +266,14 @@ fn attack(address: SocketAddr, request: &[u8]) -> Vec<u16> {
 }
 
 /// Reads and writes until `stop`, and says how often.
-fn use_it(address: SocketAddr, stop: &AtomicBool) -> usize {
+fn use_it(address: SocketAddr, lines: &str, stop: &AtomicBool) -> usize {
     let mut answered = 0;
     while !stop.load(Ordering::Relaxed) || answered == 0 {
         for path in ["/api/v1/articles", "/health", "/api/openapi.json"] {
             assert_eq!(http::get(address, path).status, 200, "{path}");
         }
         let article = format!(r#"{{"title":"Calm {answered}","status":"published"}}"#);
-        let answer = http::send(address, "POST", "/api/v1/articles", &article);
+        let answer = http::send_with(address, "POST", "/api/v1/articles", lines, &article);
         assert_eq!(answer.status, 201, "{}", answer.body);
         answered += 1;
     }
@@ -287,7 +287,7 @@ fn whatever_is_sent_nobody_is_hurt() {
     let corpus = corpus();
     assert!(corpus.len() >= 2000, "{}", corpus.len());
     let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
-    let address = service.address();
+    let (address, lines) = (service.address(), service.headers());
     let attacker = || {
         while let Some(request) = corpus.get(next.fetch_add(1, Ordering::Relaxed)) {
             for status in attack(address, request) {
@@ -299,7 +299,7 @@ fn whatever_is_sent_nobody_is_hurt() {
         }
     };
     thread::scope(|scope| {
-        let user = scope.spawn(|| use_it(address, &stop));
+        let user = scope.spawn(|| use_it(address, &lines, &stop));
         let attackers: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(attacker)).collect();
         let ended: Vec<_> = attackers
             .into_iter()

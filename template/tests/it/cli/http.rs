@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-use super::process::PATIENCE;
+use super::process::{PATIENCE, Service};
 
 /// An answer as it came.
 #[derive(Debug)]
@@ -43,8 +43,13 @@ pub fn get(address: SocketAddr, path: &str) -> Answer {
 
 /// One request on a connection of its own.
 pub fn send(address: SocketAddr, method: &str, path: &str, json: &str) -> Answer {
+    send_with(address, method, path, "", json)
+}
+
+/// The same with more lines in its head.
+pub fn send_with(address: SocketAddr, method: &str, path: &str, lines: &str, json: &str) -> Answer {
     let mut stream = connect(address);
-    let request = request(address, method, path, json);
+    let request = request(address, method, path, lines, json);
     stream
         .write_all(request.as_bytes())
         .expect("the request is sent");
@@ -52,11 +57,11 @@ pub fn send(address: SocketAddr, method: &str, path: &str, json: &str) -> Answer
 }
 
 /// The text of a request after which the connection closes.
-pub fn request(address: SocketAddr, method: &str, path: &str, json: &str) -> String {
+pub fn request(address: SocketAddr, method: &str, path: &str, lines: &str, json: &str) -> String {
     let length = json.len();
     format!(
         "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\
-         content-type: application/json\r\ncontent-length: {length}\r\n\r\n{json}"
+         content-type: application/json\r\n{lines}content-length: {length}\r\n\r\n{json}"
     )
 }
 
@@ -95,7 +100,8 @@ pub struct HalfSent {
 }
 
 impl HalfSent {
-    pub fn article(address: SocketAddr) -> Self {
+    pub fn article(service: &Service) -> Self {
+        let (address, lines) = (service.address(), service.headers());
         let (half, rest) = (r#"{"title":"Half of "#, r#"it","status":"published"}"#);
         let mut stream = connect(address);
         let length = half.len() + rest.len();
@@ -103,7 +109,7 @@ impl HalfSent {
         write!(
             stream,
             "POST /api/v1/articles HTTP/1.1\r\nhost: {address}\r\nexpect: 100-continue\r\n\
-             content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+             content-type: application/json\r\n{lines}content-length: {length}\r\n\r\n"
         )
         .expect("the head is sent");
         let mut go_on = [0; 25];

@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
 use super::http;
-use super::process::{PATIENCE, Place, Service, through_shell};
+use super::process::{PATIENCE, Place, through_shell};
 
 #[test]
 fn a_connection_beyond_the_limit_waits_for_a_place() {
@@ -93,7 +93,7 @@ fn a_body_beyond_the_limit_is_refused() {
 fn a_request_whose_body_does_not_come_is_answered_in_time() {
     let place = Place::new();
     let service = place.serve_with(&[("APP__SERVER__REQUEST_TIMEOUT", "200ms")]);
-    let answer = http::HalfSent::article(service.address()).answer();
+    let answer = http::HalfSent::article(&service).answer();
     assert_eq!(answer.status, 504);
     assert_eq!(answer.json()["type"], "/problems/timeout");
 }
@@ -105,7 +105,7 @@ fn a_client_that_never_ends_its_body_does_not_keep_its_place() {
         ("APP__SERVER__REQUEST_TIMEOUT", "200ms"),
         ("APP__SERVER__MAX_CONNECTIONS", "1"),
     ]);
-    let forever = http::HalfSent::article(service.address());
+    let forever = http::HalfSent::article(&service);
     assert_eq!(service.get("/health/live").status, 200);
     drop(forever);
 }
@@ -176,9 +176,7 @@ fn slow_clients_take_nothing_from_the_others() {
             stream
         })
         .collect();
-    let bodies: Vec<_> = (0..20)
-        .map(|_| http::HalfSent::article(service.address()))
-        .collect();
+    let bodies: Vec<_> = (0..20).map(|_| http::HalfSent::article(&service)).collect();
     service.publish("Written beside them");
     assert_eq!(service.titles(), ["Written beside them"]);
     drop((slow, bodies));
@@ -187,8 +185,9 @@ fn slow_clients_take_nothing_from_the_others() {
 #[test]
 fn a_service_out_of_files_serves_again_when_there_are_some() {
     let place = Place::new();
-    let command = place.command(&["serve"], &[("APP__DATABASE__MAX_CONNECTIONS", "2")]);
-    let mut service = Service::spawn(through_shell("ulimit -n 64", &command));
+    let settings = [("APP__DATABASE__MAX_CONNECTIONS", "2")];
+    let with_few_files = |command| through_shell("ulimit -n 64", &command);
+    let mut service = place.start_through(with_few_files, &settings);
     service.wait_until_it_serves();
     service.publish("Before");
     let mut many: Vec<_> = (0..100).map(|_| http::connect(service.address())).collect();

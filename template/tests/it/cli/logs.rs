@@ -27,7 +27,7 @@ fn production_logs_one_json_object_for_each_request() {
         .collect();
     let requests: Vec<_> = lines
         .iter()
-        .filter(|line| line["message"] == "request")
+        .filter(|line| line["message"] == "request" && line["route"] == "/api/v1/articles")
         .collect();
     assert_eq!(requests.len(), 2);
     let listed = requests[0];

@@ -19,4 +19,6 @@ mod sqlite; //~{% endif %}
 mod start;
 mod stop;
 mod storage;
-mod tls; //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}
+mod tls; //~{% if features contains "auth" %}
+mod users; //~{% endif %}
+mod writing; //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

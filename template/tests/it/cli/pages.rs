@@ -52,10 +52,7 @@ fn a_page_changed_just_before_a_kill_is_never_stale() {
     assert_eq!(page(&service, "hello").0, "HIT-L2");
     let path = created.header("location").expect("where it is");
     let changed = r#"{"slug":"hello","title":"Changed","status":"published"}"#;
-    assert_eq!(
-        http::send(service.address(), "PUT", path, changed).status,
-        200
-    );
+    assert_eq!(service.send("PUT", path, changed).status, 200);
     service.kill();
     let service = place.serve();
     let (source, body) = page(&service, "hello");
@@ -65,11 +62,11 @@ fn a_page_changed_just_before_a_kill_is_never_stale() {
 }
 
 /// Changes the article and asks for its page, over and over, and tells how often that worked; until nobody answers any more.
-fn keep_changing(address: SocketAddr, slug: &str, path: &str, changes: &Sender<()>) {
+fn keep_changing(address: SocketAddr, lines: &str, slug: &str, path: &str, changes: &Sender<()>) {
     let page = format!("/articles/{slug}");
     for n in 0.. {
         let article = format!(r#"{{"slug":"{slug}","title":"Change {n}","status":"published"}}"#);
-        if !works(address, "PUT", path, &article) || !works(address, "GET", &page, "") {
+        if !works(address, "PUT", path, lines, &article) || !works(address, "GET", &page, "", "") {
             return;
         }
         // Once enough have been counted nobody listens.
@@ -78,10 +75,10 @@ fn keep_changing(address: SocketAddr, slug: &str, path: &str, changes: &Sender<(
 }
 
 /// Whether a request is answered well by a service that may be gone.
-fn works(address: SocketAddr, method: &str, path: &str, json: &str) -> bool {
+fn works(address: SocketAddr, method: &str, path: &str, lines: &str, json: &str) -> bool {
     let send = || -> io::Result<Vec<u8>> {
         let mut stream = TcpStream::connect(address)?;
-        stream.write_all(http::request(address, method, path, json).as_bytes())?;
+        stream.write_all(http::request(address, method, path, lines, json).as_bytes())?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer)?;
         Ok(answer)
@@ -101,6 +98,7 @@ fn twenty_kills_while_pages_change_leave_no_page_that_is_damaged_or_old() {
     service.stop();
     for changes_before_it in 1..=20 {
         let service = place.serve();
+        let lines = service.headers();
         for (slug, path) in SLUGS.iter().zip(&paths) {
             let article = service.get(path).json();
             let title = article["title"].as_str().expect("a title");
@@ -114,7 +112,8 @@ fn twenty_kills_while_pages_change_leave_no_page_that_is_damaged_or_old() {
         thread::scope(|scope| {
             for (slug, path) in SLUGS.iter().zip(&paths) {
                 let counter = counter.clone();
-                scope.spawn(move || keep_changing(address, slug, path, &counter));
+                let lines = lines.as_str();
+                scope.spawn(move || keep_changing(address, lines, slug, path, &counter));
             }
             for _ in 0..changes_before_it {
                 changes.recv_timeout(PATIENCE).expect("it works");
@@ -131,10 +130,7 @@ fn a_deleted_article_stays_gone_after_a_restart() {
     let created = service.publish("Hello");
     page(&service, "hello");
     let path = created.header("location").expect("where it is");
-    assert_eq!(
-        http::send(service.address(), "DELETE", path, "").status,
-        204
-    );
+    assert_eq!(service.send("DELETE", path, "").status, 204);
     service.stop();
     assert_eq!(place.serve().get("/articles/hello").status, 404);
 }
@@ -167,10 +163,7 @@ fn a_second_service_does_not_serve_what_the_first_has_changed_before_it_started(
     page(&first, "hello");
     let path = created.header("location").expect("where it is");
     let changed = r#"{"slug":"hello","title":"Changed","status":"published"}"#;
-    assert_eq!(
-        http::send(first.address(), "PUT", path, changed).status,
-        200
-    );
+    assert_eq!(first.send("PUT", path, changed).status, 200);
     let second = place.serve();
     assert!(page(&second, "hello").1.contains("Changed"));
 }

@@ -1,4 +1,4 @@
-//! A folder and a database to run the real binary in, and the binary while it runs.
+//! A folder and a database to run the real binary in, and the binary while it runs.{% capture body %}
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -12,7 +12,8 @@ use app::infra::db::Driver;
 use sqlx::{Connection, Database};
 use tempfile::TempDir;
 
-use super::http::{self, Answer};
+use super::http::{self, Answer}; //~{% if features contains "auth" %}
+use super::users::Writer; //~{% endif %}
 use crate::support::TestDatabase;
 
 /// Longer than anything here takes, on a machine that does other things besides.
@@ -70,7 +71,8 @@ impl Place {
             // What is in the cache is what the test has asked for.
             .env("APP__CACHE__WARMUP_ENABLED", "false")
             // Tests ask as quickly as they can.
-            .env("APP__RATE_LIMIT__ENABLED", "false")
+            .env("APP__RATE_LIMIT__ENABLED", "false") //~{% if features contains "auth" %}
+            .envs(super::users::VARIABLES) //~{% endif %}
             .envs(variables.iter().copied());
         command
     }
@@ -97,7 +99,17 @@ impl Place {
 
     /// Starts the service without waiting for anything.
     pub fn start_with(&self, variables: &[(&str, &str)]) -> Service {
-        Service::spawn(self.command(&["serve"], variables))
+        self.start_through(|command| command, variables)
+    }
+
+    /// The same by what the test makes of the command.
+    pub fn start_through(
+        &self,
+        wrap: impl FnOnce(Command) -> Command,
+        variables: &[(&str, &str)],
+    ) -> Service {
+        Service::spawn(wrap(self.command(&["serve"], variables))) //~{% if features contains "auth" %}
+            .written_by(Writer::new(self, variables)) //~{% endif %}
     }
 }
 
@@ -194,7 +206,9 @@ pub struct Service {
     /// What it has logged so far.
     pub log: Vec<String>,
     public: Option<SocketAddr>,
-    operator: Option<SocketAddr>,
+    operator: Option<SocketAddr>, //~{% if features contains "auth" %}
+    /// Who may write to it.
+    writer: Option<Writer>, //~{% endif %}
 }
 
 impl Service {
@@ -223,9 +237,16 @@ impl Service {
             lines,
             log: Vec::new(),
             public: None,
-            operator: None,
+            operator: None, //~{% if features contains "auth" %}
+            // Nobody, unless the test says so.
+            writer: None, //~{% endif %}
         }
-    }
+    } //~{% if features contains "auth" %}
+
+    fn written_by(mut self, writer: Writer) -> Self {
+        self.writer = Some(writer);
+        self
+    } //~{% endif %}
 
     #[track_caller]
     pub fn wait_until_it_serves(&mut self) {
@@ -267,29 +288,21 @@ impl Service {
         http::get(self.address(), path)
     }
 
-    /// Adds a published article and expects that to work.
-    #[track_caller]
-    pub fn publish(&self, title: &str) -> Answer {
-        let answer = self.try_to_publish(title);
-        assert_eq!(answer.status, 201, "{}", answer.body);
-        answer
+    /// Sends what only a writer may.
+    pub fn send(&self, method: &str, path: &str, json: &str) -> Answer {
+        http::send_with(self.address(), method, path, &self.headers(), json)
     }
 
-    pub fn try_to_publish(&self, title: &str) -> Answer {
-        let article = format!(r#"{{"title":"{title}","status":"published"}}"#);
-        http::send(self.address(), "POST", "/api/v1/articles", &article)
-    }
-
-    /// The titles of the articles in the database, the newest first.
-    #[track_caller]
-    pub fn titles(&self) -> Vec<String> {
-        let answer = self.get("/api/v1/articles");
-        assert_eq!(answer.status, 200, "{}", answer.body);
-        let items = &answer.json()["items"];
-        let titles = items.as_array().expect("a list").iter();
-        titles
-            .map(|item| item["title"].as_str().expect("a title").to_owned())
-            .collect()
+    /// The lines that a writer's request has besides the usual ones.
+    pub fn headers(&self) -> String {
+        let lines = [
+            // For whoever looks at the traffic.
+            format!("user-agent: the writer of {}\r\n", self.child.id()), //~{% if features contains "auth" %}
+            self.writer
+                .as_ref()
+                .map_or_else(String::new, |writer| writer.header(self.address())), //~{% endif %}
+        ];
+        lines.concat()
     }
 
     /// The status of a check in `/health`.
@@ -400,4 +413,4 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
         }
     }
     found
-}
+} //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

@@ -85,7 +85,7 @@ impl Balancer {
 }
 
 fn is_ready(instance: SocketAddr) -> bool {
-    let request = http::request(instance, "GET", "/health/ready", "");
+    let request = http::request(instance, "GET", "/health/ready", "", "");
     let mut answer = Vec::new();
     let asked = TcpStream::connect(instance).and_then(|mut stream| {
         stream.write_all(request.as_bytes())?;
@@ -103,7 +103,12 @@ fn wait_until(what: &str, is_so: impl Fn() -> bool) {
 }
 
 /// Asks again and again, for reads and for writes, until `is_over`; gives the number of requests and what went wrong.
-fn load(address: SocketAddr, is_over: &AtomicBool, client: usize) -> (usize, Vec<String>) {
+fn load(
+    address: SocketAddr,
+    lines: &str,
+    is_over: &AtomicBool,
+    client: usize,
+) -> (usize, Vec<String>) {
     let (mut made, mut wrong) = (0, Vec::new());
     while !is_over.load(Ordering::SeqCst) {
         let article = format!(r#"{{"title":"Client {client}, request {made}"}}"#);
@@ -112,7 +117,7 @@ fn load(address: SocketAddr, is_over: &AtomicBool, client: usize) -> (usize, Vec
             1 => ("GET", "/health/build", "", "HTTP/1.1 200"),
             _ => ("GET", "/api/v1/articles?limit=1", "", "HTTP/1.1 200"),
         };
-        let request = http::request(address, method, path, body);
+        let request = http::request(address, method, path, lines, body);
         let mut answer = Vec::new();
         let asked = TcpStream::connect(address).and_then(|mut stream| {
             stream.set_read_timeout(Some(PATIENCE))?;
@@ -144,7 +149,8 @@ fn an_instance_is_replaced_under_load_without_a_failed_request() {
     let clients: Vec<_> = (0..4)
         .map(|client| {
             let (address, is_over) = (balancer.address, Arc::clone(&is_over));
-            thread::spawn(move || load(address, &is_over, client))
+            let lines = other.headers();
+            thread::spawn(move || load(address, &lines, &is_over, client))
         })
         .collect();
     let old_address = old.address();

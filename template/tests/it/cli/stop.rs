@@ -22,7 +22,7 @@ fn sigterm_and_sigint_end_the_service_with_success() {
 fn a_request_in_flight_finishes_while_new_connections_are_refused() {
     let place = Place::new();
     let mut service = place.serve();
-    let request = HalfSent::article(service.address());
+    let request = HalfSent::article(&service);
     service.signal("TERM");
     service.wait_for("stopping");
     wait_until_refused(&service);
@@ -48,7 +48,7 @@ fn an_idle_connection_does_not_delay_the_stop() {
 fn a_request_that_never_ends_is_cut_off_after_the_grace() {
     let place = Place::new();
     let mut service = place.serve_with(&[("APP__SERVER__SHUTDOWN_GRACE", "200ms")]);
-    let request = HalfSent::article(service.address());
+    let request = HalfSent::article(&service);
     let started = Instant::now();
     service.signal("TERM");
     assert_eq!(service.wait().code(), Some(0));
@@ -68,7 +68,7 @@ fn a_request_that_never_ends_is_cut_off_after_the_grace() {
 fn a_second_signal_ends_it_at_once() {
     let place = Place::new();
     let mut service = place.serve();
-    let request = HalfSent::article(service.address());
+    let request = HalfSent::article(&service);
     service.signal("INT");
     service.wait_for("stopping");
     // One that comes at once counts as the first, so that more than one may be needed.

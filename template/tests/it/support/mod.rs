@@ -4,7 +4,8 @@ mod client;
 mod database;
 mod log; //~{% if features contains "redis" %}
 #[expect(dead_code, reason = "the tests of the tier itself use the rest")]
-pub mod redis; //~{% endif %}
+pub mod redis; //~{% endif %}{% if features contains "auth" %}
+pub mod writer; //~{% endif %}
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -52,7 +53,9 @@ struct Instance {
 struct Handles {
     public: SocketAddr,
     operator: SocketAddr,
-    database: Database,
+    database: Database, //~{% if features contains "auth" %}
+    /// Who may write.
+    writer: writer::Writer, //~{% endif %}
     events: broadcast::Receiver<Event>,
     shutdown: CancellationToken,
 }
@@ -74,7 +77,12 @@ impl Home {
 
     pub fn cache_dir(&self) -> PathBuf {
         self.folder.path().join("cache")
-    }
+    } //~{% if features contains "auth" %}
+
+    /// Where mails are written.
+    pub fn mails(&self) -> PathBuf {
+        self.folder.path().join("mail")
+    } //~{% endif %}
 
     /// The settings of a service that lives here.
     pub fn settings(&self, overrides: &[(&str, &str)]) -> Settings {
@@ -92,8 +100,11 @@ impl Home {
             // Their clock stands still, and with it what a client may ask.
             ("APP__RATE_LIMIT__ENABLED", "false"),
         ];
+        let own = own.iter(); //~{% if features contains "auth" %}
+        let mails = self.mails().display().to_string();
+        let cheap = writer::settings(&mails);
+        let own = own.chain(&cheap); //~{% endif %}
         let variables: BTreeMap<String, String> = own
-            .iter()
             .chain(overrides)
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
@@ -164,7 +175,7 @@ impl TestApp {
     pub async fn restart(self) -> Self {
         self.instance.stop().await;
         Self::start_in(self.home, self.settings, self.clock).await
-    } //~{% if frontend == "pages" %}
+    } //~{% if frontend == "pages" or features contains "auth" %}
 
     /// The same with other settings, written as environment variables.
     pub async fn restart_with(self, overrides: &[(&str, &str)]) -> Self {
@@ -191,7 +202,12 @@ impl TestApp {
 
     pub fn database(&self) -> &Database {
         &self.instance.handles.database
-    }
+    } //~{% if features contains "auth" %}
+
+    /// Every event from now on.
+    pub fn subscribe(&self) -> broadcast::Receiver<Event> {
+        self.instance.handles.events.resubscribe()
+    } //~{% endif %}
 
     /// Every event since the start.
     pub fn events(&mut self) -> &mut broadcast::Receiver<Event> {
@@ -228,8 +244,26 @@ impl TestApp {
         headers: &[(&str, &str)],
         body: impl Into<Body>,
     ) -> Answer {
+        let request = request(method, path, headers, body.into()); //~{% if features contains "auth" %}
+        let request = self.instance.handles.writer.sign(request); //~{% endif %}
+        send(self.address(), request).await
+    } //~{% if features contains "auth" and frontend == "pages" %}
+
+    /// The same from somebody who is not signed in.
+    pub async fn call_as_nobody(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Answer {
         send(self.address(), request(method, path, headers, body.into())).await
-    }
+    } //~{% endif %}{% if features contains "auth" %}
+
+    /// Where mails are written.
+    pub fn mails(&self) -> PathBuf {
+        self.home.mails()
+    } //~{% endif %}
 
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
         self.call("POST", path, &[JSON], body.to_string()).await
@@ -342,12 +376,15 @@ async fn assemble(settings: Settings, clock: Clock) -> (App, Listeners, Handles)
         .await
         .expect("a database");
     let database = platform.database.clone();
-    let events = platform.events.subscribe();
+    let events = platform.events.subscribe(); //~{% if features contains "auth" %}
+    let writer = writer::Writer::of(&platform).await; //~{% endif %}
     let app = App::new(platform).expect("components that agree");
     let handles = Handles {
         public: listeners.public.local_addr().expect("an address"),
         operator: listeners.operator.local_addr().expect("an address"),
-        database,
+        database, //~{% if features contains "auth" %}
+        // Signed in once.
+        writer, //~{% endif %}
         events,
         shutdown: app.shutdown(),
     };

@@ -145,7 +145,7 @@ fn what_was_answered_survives_a_crash_of_the_server() {
     let place = Place::new();
     let service = serve(&place, &server);
     let is_over = AtomicBool::new(false);
-    let address = service.address();
+    let (address, lines) = (service.address(), service.headers());
     let kept = thread::scope(|scope| {
         let writer = scope.spawn(|| {
             let mut kept = Vec::new();
@@ -155,7 +155,7 @@ fn what_was_answered_survives_a_crash_of_the_server() {
                 }
                 let title = format!("Number {number}");
                 let article = format!(r#"{{"title":"{title}","status":"published"}}"#);
-                let answer = http::send(address, "POST", "/api/v1/articles", &article);
+                let answer = http::send_with(address, "POST", "/api/v1/articles", &lines, &article);
                 match answer.status {
                     201 => kept.push(title),
                     status => assert_eq!(status, 503, "{}", answer.body),
@@ -176,7 +176,7 @@ fn what_was_answered_survives_a_crash_of_the_server() {
     for title in kept {
         let slug = title.to_lowercase().replace(' ', "-");
         let again = format!(r#"{{"title":"{title}","slug":"{slug}"}}"#);
-        let answer = http::send(address, "POST", "/api/v1/articles", &again);
+        let answer = service.send("POST", "/api/v1/articles", &again);
         assert_eq!(answer.status, 409, "{title} is gone: {}", answer.body);
     }
 }

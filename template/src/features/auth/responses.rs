@@ -1,0 +1,88 @@
+//! What the routes of accounts may answer besides what they are for, as the OpenAPI document says it.
+
+use std::collections::BTreeMap;
+
+use utoipa::IntoResponses;
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
+use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder};
+
+type Responses = BTreeMap<String, RefOr<Response>>;
+
+/// Of a route that wants to know who asks.
+pub struct Guarded;
+
+/// Of a route that takes a body.
+pub struct WithBody;
+
+/// Of a route that may be tried only so often.
+pub struct Limited;
+
+impl Guarded {
+    pub fn all() -> Responses {
+        problems(&[
+            ("401", "Sign in first, or again"),
+            ("403", "This account may not"),
+        ])
+    }
+}
+
+impl IntoResponses for Guarded {
+    fn responses() -> Responses {
+        Self::all()
+    }
+}
+
+impl IntoResponses for WithBody {
+    fn responses() -> Responses {
+        problems(&[
+            ("400", "The request cannot be read"),
+            ("413", "The body is too large"),
+            ("415", "The body is not JSON"),
+            ("422", "Every wrong value at once"),
+        ])
+    }
+}
+
+impl IntoResponses for Limited {
+    fn responses() -> Responses {
+        problems(&[
+            ("429", "Too many tries; `Retry-After` says how long to wait"),
+            ("503", "Too many passwords are being checked"),
+        ])
+    }
+}
+
+fn problems(problems: &[(&str, &str)]) -> Responses {
+    let problem = |(status, description): &(&str, &str)| {
+        let document = Ref::from_schema_name("Problem");
+        let content = ContentBuilder::new().schema(Some(document)).build();
+        let response = ResponseBuilder::new()
+            .description(*description)
+            .content("application/problem+json", content)
+            .build();
+        ((*status).to_owned(), response.into())
+    };
+    problems.iter().map(problem).collect()
+}
+
+/// Either of the two will do.
+pub fn requirements() -> Vec<SecurityRequirement> {
+    let none: [&str; 0] = [];
+    ["bearer", "session"]
+        .map(|scheme| SecurityRequirement::new(scheme, none))
+        .into()
+}
+
+/// Tells the document by what callers are known.
+pub fn add_security_schemes(document: &mut OpenApi) {
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("JWT")
+        .build();
+    let session = ApiKey::Cookie(ApiKeyValue::new("__Host-session"));
+    let components = document.components.get_or_insert_default();
+    components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    components.add_security_scheme("session", SecurityScheme::ApiKey(session));
+}
