@@ -87,6 +87,18 @@ pub fn application(suite: &mut Suite) -> Result<()> {
     suite.check(check)
 }
 
+/// What there is to see of a service without pages.
+pub fn viewer(suite: &mut Suite) -> Result<()> {
+    if !is_ready(suite)? {
+        return Ok(());
+    }
+    let name = "axle-viewer";
+    let project = demo::generated_with(name, &[("frontend", "none")])?;
+    let service = demo::built_and_started(name, &project)?;
+    let address = format!("http://{}", service.address);
+    suite.check(script("viewer.mjs", [&address, &screenshots(name)]))
+}
+
 /// Builds the project with the assets of a release, and keeps the binary under another name.
 fn built_release_assets(name: &str, project: &Path, kept_as: &str) -> Result<PathBuf> {
     process::run(service::cargo(project).arg("build").env(EMBED_ASSETS, "1"))?;

@@ -31,7 +31,7 @@ const SKIPPED: &str = "AXLE_SKIPPED";
 
 type Step = (&'static str, fn(&mut Suite) -> Result<()>);
 
-const STEPS: [Step; 15] = [
+const STEPS: [Step; 16] = [
     ("template tools: format", |suite| {
         suite.check(workspace("fmt --all --check"))
     }),
@@ -91,6 +91,7 @@ const STEPS: [Step; 15] = [
     ("browser: the pages of the default service", browser::pages),
     ("browser: a site without a network", browser::offline),
     ("browser: the single-page application", browser::application),
+    ("browser: a service without pages", browser::viewer),
     ("ship: scripts, workflows and manifests", ship::linted),
     ("ship: the image of the default service", ship::image),
 ];
