@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
@@ -30,7 +32,7 @@ pub struct Outcome {
     pub survived: Vec<String>,
 }
 
-/// Tries every mutation of the template on a copy of it.
+/// Tries every mutation of the template, on as many copies of it as there are cores.
 pub fn try_all() -> Result<Outcome> {
     let copy = repo::clean_copy()?;
     let mut profiles = profiles::rendered(&Config::read(copy.path())?);
@@ -38,8 +40,31 @@ pub fn try_all() -> Result<Outcome> {
     if let Some(problem) = first_problem(copy.path(), &mut profiles) {
         bail!("the proof fails before anything is broken: {problem}");
     }
+    let left = Mutex::new(mutations(copy.path())?);
+    let workers = thread::available_parallelism()?.get();
+    let outcomes: Vec<Result<Outcome>> = thread::scope(|scope| {
+        let work = || try_some(&left, profiles.clone());
+        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        let joined = threads.into_iter().map(thread::ScopedJoinHandle::join);
+        joined
+            .map(|done| done.unwrap_or_else(|_| bail!("a thread panicked")))
+            .collect()
+    });
+    let mut all = Outcome::default();
+    for outcome in outcomes {
+        let Outcome { caught, survived } = outcome?;
+        all.caught.extend(caught);
+        all.survived.extend(survived);
+    }
+    Ok(all)
+}
+
+/// Takes mutations until there are none, and tries each on a copy of its own.
+fn try_some(left: &Mutex<Vec<Mutation>>, mut profiles: Vec<Profile>) -> Result<Outcome> {
+    let copy = repo::clean_copy()?;
     let mut outcome = Outcome::default();
-    for mutation in mutations(copy.path())? {
+    let next = || left.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    while let Some(mutation) = next() {
         process::check_interrupt()?;
         let path = copy.path().join(&mutation.file);
         let original = fs::read_to_string(&path)?;
