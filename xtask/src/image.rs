@@ -22,7 +22,7 @@ use crate::tools;
 
 /// What the image of a quick build may weigh, unpacked, in bytes. That of a release is a sixth smaller and has its figure in
 /// docs/benchmarks.md.
-const LARGEST: u64 = 36 * 1000 * 1000;
+const LARGEST: u64 = 40 * 1000 * 1000;
 
 /// How long a container may take to answer.
 const PATIENCE: Duration = Duration::from_secs(45);
