@@ -332,7 +332,7 @@ async function fetchingEarly(page, check) {
   await page.goto(`${origin}/`);
   const link = await firstArticle(page);
   const url = await link.evaluate((a) => a.href);
-  const early = page.context().waitForEvent('request', { predicate: (request) => request.url() === url, timeout: 5_000 });
+  const early = page.context().waitForEvent('request', { predicate: (request) => request.url() === url, timeout: 20_000 });
   await link.hover();
   const request = await early.catch(() => null);
   check(request !== null, 'A link under the pointer is not fetched.');
@@ -390,7 +390,7 @@ async function keyboard(page, check) {
   check(skip.href === '#content', `The first tab stop is “${skip.name}”, not the skip link.`);
   check(skip.seen && skip.outlined, 'The skip link stays out of sight when it has the focus.');
   await page.keyboard.press('Enter');
-  const moved = await page.locator('#content:focus').waitFor({ timeout: 2_000 }).then(() => true, () => false);
+  const moved = await page.locator('#content:focus').waitFor({ timeout: 10_000 }).then(() => true, () => false);
   check(moved, 'The skip link does not move the focus to the content.');
   await page.keyboard.press('Tab');
   check((await focused()).inMain, 'After the skip link the next tab stop is not in the content.');
@@ -412,7 +412,7 @@ async function keyboard(page, check) {
 /** Runs one walk in a fresh browser profile, watching requests and the console from outside. */
 async function pass(name, options, walk) {
   const context = await browser.newContext(options);
-  context.setDefaultTimeout(10_000);
+  context.setDefaultTimeout(30_000);
   const page = await context.newPage();
   const check = (good, sentence) => {
     if (good) return void passed++;

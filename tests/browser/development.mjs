@@ -12,7 +12,7 @@ const [project, binary, command, ...words] = process.argv.slice(2);
 if (!command) exit('Usage: node development.mjs <project> <binary> <build command…>');
 
 /** How long a page may take to follow, in milliseconds: it looks four times a second, and connects again after three seconds. */
-const PATIENCE = 20_000;
+const PATIENCE = 60_000;
 
 const originals = new Map();
 const port = await freePort();

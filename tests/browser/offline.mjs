@@ -30,7 +30,7 @@ checks.finish();
 
 async function walk(check) {
   const context = await browser.newContext({ viewport: { width: 390, height: 844 }, deviceScaleFactor: 2 });
-  context.setDefaultTimeout(10_000);
+  context.setDefaultTimeout(30_000);
   const errors = [];
   let isOnline = true;
   context.on('console', (message) => {
@@ -129,7 +129,7 @@ async function afterDeployment(context, check, { newerBuild, newerStyles, olderS
 
 /** Looks again until `holds` does. */
 async function until(what, holds) {
-  for (const deadline = Date.now() + 10_000; !(await holds()); await wait(20)) {
+  for (const deadline = Date.now() + 30_000; !(await holds()); await wait(20)) {
     if (Date.now() > deadline) throw new Error(`it was waited in vain until ${what}`);
   }
 }

@@ -75,7 +75,7 @@ async function reading({ page, check, look }) {
   await page.goBack();
   await heading(page, 'Articles');
   check(await isFocused(page, 'h1'), 'Back on the list, its heading does not have the focus.');
-  const found = await page.waitForFunction((y) => scrollY === y, place, { timeout: 2_000 }).then(() => true, () => false);
+  const found = await page.waitForFunction((y) => scrollY === y, place, { timeout: 10_000 }).then(() => true, () => false);
   check(found && place > 0, `Back on the list, it is at ${await page.evaluate(() => scrollY)} px and not where it was, at ${place} px.`);
 
   const tag = page.locator('main a[rel=tag]').first();
@@ -296,7 +296,7 @@ async function addresses({ page, check }) {
 /** Runs one walk in a fresh browser profile, watching requests and the console from outside. */
 async function pass(name, options, walk) {
   const context = await browser.newContext(options);
-  context.setDefaultTimeout(10_000);
+  context.setDefaultTimeout(30_000);
   const page = await context.newPage();
   const check = (good, sentence) => {
     if (good) return void passed++;
