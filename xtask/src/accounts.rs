@@ -39,6 +39,7 @@ pub struct Writer {
 
 impl Writer {
     /// Of a service that `command` would start, with the settings `env`.
+    #[must_use]
     pub fn new(mut command: Command, env: &[(&str, &str)]) -> Self {
         command
             .args(["users", "add-admin", "--email", EMAIL])
