@@ -90,7 +90,7 @@ fn one_line(error: &anyhow::Error) -> String {
 #[tokio::main]
 async fn run(command: &Command, settings: Settings) -> anyhow::Result<()> {
     match command {
-        Command::Serve => serve(settings).await,
+        Command::Serve => Box::pin(serve(settings)).await,
         Command::Migrate { status: true } => print_migrations(&settings).await,
         Command::Migrate { status: false } => migrate(&settings).await,
         Command::Seed => seed(settings).await, //~{% if features contains "auth" %}

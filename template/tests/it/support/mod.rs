@@ -326,7 +326,7 @@ impl Instance {
                 .build()
                 .expect("a runtime");
             runtime.block_on(async {
-                let (app, listeners, handles) = assemble(settings, clock).await;
+                let (app, listeners, handles) = Box::pin(assemble(settings, clock)).await;
                 let _ = started.send(handles);
                 tokio::select! {
                     () = app.run(listeners) => {}
