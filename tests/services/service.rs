@@ -91,8 +91,8 @@ impl Generated {
         self.passes(&["test"])
     }
 
-    /// The same without those of the cache. They take most of the time, know nothing of pages or of a domain, and run in
-    /// the defaults and, on both databases and with Redis, in the template as it stands.
+    /// The same without those of the cache and of cached pages. They take most of the time, and run in the defaults and,
+    /// on both databases and with Redis, in the template as it stands.
     pub fn passes_the_tests_beside_the_cache(&self) -> Result<()> {
         self.passes(&["test", "--", "--skip", "cache::", "--skip", "fleet::"])
     }

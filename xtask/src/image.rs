@@ -20,8 +20,7 @@ use crate::repo;
 use crate::service;
 use crate::tools;
 
-/// What the image of a quick build may weigh, unpacked, in bytes. That of a release is a sixth smaller and has its figure in
-/// docs/benchmarks.md.
+/// What the image of a quick build may weigh, unpacked, in bytes. That of a release is smaller: docs/benchmarks.md.
 const LARGEST: u64 = 40 * 1000 * 1000;
 
 /// How long a container may take to answer.
