@@ -1,5 +1,7 @@
 //! Extractors whose rejections are problems: JSON bodies, forms, queries, paths, `If-Match`.
 
+use std::convert::Infallible;
+
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRef, FromRequest, FromRequestParts, RawForm, Request};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, IF_MATCH};
@@ -211,5 +213,18 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
             _ => Err(Problem::new(Kind::PreconditionFailed)
                 .detail("If-Match must be the ETag of the last answer.")),
         }
+    }
+}
+
+/// Whether a request may see what is not published: everybody's, unless a fence in front of the route has said why not.
+#[derive(Clone, Copy)]
+pub struct Unpublished(pub Result<(), Kind>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Unpublished {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        let said = parts.extensions.get().copied();
+        Ok(said.unwrap_or(Self(Ok(()))))
     }
 }

@@ -31,7 +31,12 @@ async fn an_account_works_once_its_address_is_confirmed() {
     assert_eq!(too_early.status, 403);
     assert_eq!(too_early.json()["type"], "/problems/account-inactive");
 
-    let verified = client.post("/auth/verify", &json!({ "token": link })).await;
+    let verified = client
+        .post(
+            "/auth/verify",
+            &json!({ "token": link, "password": PASSWORD }),
+        )
+        .await;
     assert_eq!(verified.status, 204, "{}", verified.text());
     let tokens = client.log_in(email, PASSWORD).await;
     assert_eq!(tokens.status, 200, "{}", tokens.text());

@@ -91,9 +91,18 @@ impl Accounts {
         }
     }
 
-    /// Confirms the address to which `token` was sent: it is the user's from now on.
-    pub async fn verify(&self, token: &Token) -> Result<(), AuthError> {
+    /// Confirms the address to which `token` was sent: it is the user's from now on. Asks for the password as well: an
+    /// account that somebody else has asked for with this address must not become theirs by its owner's click.
+    pub async fn verify(&self, token: &Token, password: &str) -> Result<UserId, AuthError> {
         let now = self.clock.now();
+        let found = self.store.find_link(token, Purpose::Verify, now).await?;
+        let link = found.ok_or(AuthError::LinkInvalid)?;
+        let user = self.get(link.user).await?;
+        // A password that is wrong leaves the link as it is.
+        self.check_password(&user, "password", password).await?;
+        if !user.is_active {
+            return Err(AuthError::Inactive);
+        }
         let link = self.store.take_link(token, Purpose::Verify, now).await?;
         let link = link.ok_or(AuthError::LinkInvalid)?;
         match self.store.confirm_email(link.user, &link.email, now).await {
@@ -103,7 +112,7 @@ impl Accounts {
             Err(error) => return Err(error.into()),
         }
         self.publish(events::VERIFIED, link.user);
-        Ok(())
+        Ok(link.user)
     }
 
     /// Sends a link to `email`, which becomes the address of the caller when it is followed, and tells the old address.
@@ -114,7 +123,8 @@ impl Accounts {
         current: &str,
     ) -> Result<(), AuthError> {
         let user = &caller.user;
-        self.check_password(user, current).await?;
+        self.check_password(user, "current_password", current)
+            .await?;
         if email == user.email {
             return Ok(());
         }
@@ -206,7 +216,8 @@ impl Accounts {
         new: &str,
     ) -> Result<(), AuthError> {
         let user = &caller.user;
-        self.check_password(user, current).await?;
+        self.check_password(user, "current_password", current)
+            .await?;
         let hash = self.hashed("new_password", new, user).await?;
         self.store
             .set_password(user.id, &hash, self.clock.now())
@@ -215,14 +226,19 @@ impl Accounts {
     }
 
     /// Asks for the password again, as what cannot be taken back does.
-    async fn check_password(&self, user: &User, current: &str) -> Result<(), AuthError> {
+    async fn check_password(
+        &self,
+        user: &User,
+        field: &'static str,
+        password: &str,
+    ) -> Result<(), AuthError> {
         limit(&self.tries, user.email.as_str()).await?;
         let stored = self.store.find_credentials(&user.email).await?;
         let stored = stored.as_ref().map(|(_, hash)| hash.as_str());
-        if self.hasher.verify(current, stored).await?.matches {
+        if self.hasher.verify(password, stored).await?.matches {
             return Ok(());
         }
-        Err(AuthError::Wrong("current_password", Invalid("is wrong")))
+        Err(AuthError::Wrong(field, Invalid("is wrong")))
     }
 
     async fn hashed(

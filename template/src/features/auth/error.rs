@@ -47,6 +47,16 @@ impl AuthError {
         first.into_iter().chain(letters).chain(['.']).collect()
     }
 
+    /// Why somebody may not see something: never that the server could not find out.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::TokenExpired => Kind::TokenExpired,
+            Self::TokenInvalid => Kind::TokenInvalid,
+            Self::Forbidden => Kind::Forbidden,
+            _ => Kind::Unauthenticated,
+        }
+    }
+
     /// For the metric: a fixed, short list.
     pub fn label(&self) -> &'static str {
         match self {

@@ -7,9 +7,11 @@ use axum::response::{IntoResponse, Response};
 
 use super::Auth;
 use super::domain::Permission;
-use super::responses::{Guarded, requirements};
+use super::guard::permitted;
+use super::responses::{Guarded, optional_requirements, requirements};
 use crate::component::Component;
 use crate::http::Problem;
+use crate::http::extract::Unpublished;
 
 /// By the name of the component. One that is not here is for administrators, so that a new one is never left open.
 const WRITING: &[(&str, Permission)] = &[
@@ -41,12 +43,27 @@ fn fenced(mut component: Component, auth: &Auth) -> Component {
     if document(&mut component) {
         component.api = component
             .api
-            .route_layer(from_fn_with_state(fence.clone(), pass_writes));
+            .route_layer(from_fn_with_state(fence.clone(), pass_api));
     }
     let writes = from_fn_with_state(fence.clone(), pass_writes);
     component.pages = component.pages.wrap(|pages| pages.route_layer(writes)); //~{% if frontend == "pages" %}
     component.forms = super::pages::fence(component.forms, fence); //~{% endif %}
     component
+}
+
+/// Writes are for who may write; so is what is not published, about which the handler knows.
+async fn pass_api(
+    State((auth, permission)): State<(Auth, Permission)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    if request.method().is_safe() {
+        let caller = auth.caller(request.headers(), request.extensions()).await;
+        let writer = caller.and_then(|caller| permitted(caller, permission));
+        let unpublished = Unpublished(writer.map(drop).map_err(|error| error.kind()));
+        request.extensions_mut().insert(unpublished);
+    }
+    pass_writes(State((auth, permission)), request, next).await
 }
 
 async fn pass_writes(
@@ -61,10 +78,14 @@ async fn pass_writes(
     passed.unwrap_or_else(|(error, _)| Problem::from(error).into_response())
 }
 
-/// Says in the document what the fence does, and whether there is anything in it.
+/// Says in the document what the fences do, and whether there is anything in it.
 fn document(component: &mut Component) -> bool {
     let paths = &mut component.api.get_openapi_mut().paths.paths;
     for item in paths.values_mut() {
+        if let Some(operation) = &mut item.get {
+            operation.responses.responses.extend(Guarded::all());
+            operation.security = Some(optional_requirements());
+        }
         let writes = [
             &mut item.post,
             &mut item.put,

@@ -90,7 +90,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Visitor {
     }
 }
 
-fn permitted(caller: Caller, permission: Permission) -> Result<Caller, AuthError> {
+pub(super) fn permitted(caller: Caller, permission: Permission) -> Result<Caller, AuthError> {
     if caller.user.role.may(permission) {
         Ok(caller)
     } else {

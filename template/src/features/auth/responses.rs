@@ -75,6 +75,13 @@ pub fn requirements() -> Vec<SecurityRequirement> {
         .into()
 }
 
+/// Neither is needed, and either shows more.
+pub fn optional_requirements() -> Vec<SecurityRequirement> {
+    let mut requirements = requirements();
+    requirements.insert(0, SecurityRequirement::default());
+    requirements
+}
+
 /// Tells the document by what callers are known.
 pub fn add_security_schemes(document: &mut OpenApi) {
     let bearer = HttpBuilder::new()

@@ -69,7 +69,7 @@ impl Notice {
             Self::SavedAsDraft => "Saved as a draft. Visitors do not see it.",
             Self::Deleted => "Deleted.", //~{% if features contains "auth" %}
             Self::Registered => "Nearly done. Open the link in the mail that is on its way to you.",
-            Self::Verified => "Your address is confirmed. Sign in.",
+            Self::Verified => "Your address is confirmed.",
             Self::ResetMailed => "If the address has an account, a mail with a link is on its way.",
             Self::PasswordChanged => "The password is changed.",
             Self::AccountSaved => "Saved.",

@@ -15,7 +15,7 @@ use crate::http::{Kind, Problem};
 pub(super) struct ListParams {
     /// Only articles with this tag.
     tag: Option<String>,
-    /// Only articles with this status; without it, published ones.
+    /// Only articles with this status; without it, published ones. Others are for who may write.
     #[param(inline)]
     status: Option<StatusFilter>,
     #[param(inline)]

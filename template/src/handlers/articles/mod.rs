@@ -15,9 +15,9 @@ pub use self::documents::{ArticleDocument, ArticleList};
 use self::listing::ListParams;
 use crate::component::Component;
 use crate::domain::articles::{
-    Article, ArticleError, ArticleQuery, ArticleService, Slug, add_samples,
+    Article, ArticleError, ArticleQuery, ArticleService, Slug, Status, add_samples,
 };
-use crate::http::extract::{IfMatch, Json, Path, Query};
+use crate::http::extract::{IfMatch, Json, Path, Query, Unpublished};
 use crate::http::problem::ProblemDocument;
 use crate::http::{FieldError, Kind, Problem};
 
@@ -48,16 +48,20 @@ pub fn component(articles: ArticleService) -> Component {
 )]
 async fn list_articles(
     State(articles): State<ArticleService>,
+    Unpublished(drafts): Unpublished,
     Query(params): Query<ListParams>,
 ) -> Result<axum::Json<ArticleList>, Problem> {
     let query = ArticleQuery::try_from(params)?;
+    if query.status != Some(Status::Published) {
+        drafts.map_err(|why| Problem::new(why).detail("Drafts are for who writes."))?;
+    }
     let slice = articles.list(&query).await?;
     Ok(axum::Json(slice.into()))
 }
 
 /// One article
 ///
-/// Its `ETag` is what `If-Match` wants when it is changed.
+/// A draft only for who may write. Its `ETag` is what `If-Match` wants when it is changed.
 #[utoipa::path(
     get, path = "/articles/{id}", tag = "articles", params(("id" = Uuid, Path)),
     responses(
@@ -67,15 +71,16 @@ async fn list_articles(
 )]
 async fn get_article(
     State(articles): State<ArticleService>,
+    drafts: Unpublished,
     Path(id): Path<Uuid>,
 ) -> Result<([(HeaderName, String); 1], axum::Json<ArticleDocument>), Problem> {
-    let article = articles.get(id).await?;
+    let article = visible(articles.get(id).await?, drafts)?;
     Ok(([(ETAG, etag(&article))], axum::Json(article.into())))
 }
 
 /// The article with this slug
 ///
-/// Drafts too. Its `ETag` is what `If-Match` wants when it is changed.
+/// A draft too, for who may write. Its `ETag` is what `If-Match` wants when it is changed.
 #[utoipa::path(
     get, path = "/articles/by-slug/{slug}", tag = "articles", params(("slug" = String, Path)),
     responses(
@@ -85,10 +90,11 @@ async fn get_article(
 )]
 async fn get_article_by_slug(
     State(articles): State<ArticleService>,
+    drafts: Unpublished,
     Path(slug): Path<String>,
 ) -> Result<([(HeaderName, String); 1], axum::Json<ArticleDocument>), Problem> {
     let slug = Slug::parse(&slug).map_err(|_| Problem::new(Kind::NotFound))?;
-    let article = articles.get_for_writing(&slug).await?;
+    let article = visible(articles.get_for_writing(&slug).await?, drafts)?;
     Ok(([(ETAG, etag(&article))], axum::Json(article.into())))
 }
 
@@ -182,6 +188,15 @@ impl From<ArticleError> for Problem {
             ArticleError::WrongCursor => Problem::new(Kind::Malformed).detail(detail),
             ArticleError::Store(error) => error.into(),
         }
+    }
+}
+
+/// Who may not see a draft is not told that there is one.
+fn visible(article: Article, Unpublished(drafts): Unpublished) -> Result<Article, Problem> {
+    if article.is_published() || drafts.is_ok() {
+        Ok(article)
+    } else {
+        Err(Problem::new(Kind::NotFound))
     }
 }
 

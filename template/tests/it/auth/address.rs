@@ -15,7 +15,7 @@ async fn ask(client: &Client, email: &str) -> Answer {
 }
 
 async fn verify(app: &TestApp, token: &str) -> u16 {
-    let body = json!({ "token": token });
+    let body = json!({ "token": token, "password": PASSWORD });
     Client::of(app).post("/auth/verify", &body).await.status
 }
 
@@ -87,6 +87,28 @@ async fn an_address_is_not_kept_from_its_owner_by_who_never_confirmed_it() {
     assert_eq!(verify(&app, &token).await, 204);
     assert_eq!(address(&ada).await, NEW);
     assert_eq!(verify(&app, &first).await, 422);
+}
+
+#[tokio::test]
+async fn the_click_of_an_owner_confirms_no_account_that_somebody_else_has_asked_for() {
+    let app = TestApp::start().await;
+    let eve = json!({ "email": NEW, "name": "Eve", "password": "the password of Eve" });
+    let mut mails = Mails::of(&app);
+    Client::of(&app).post("/auth/register", &eve).await;
+    let token = mails.link(NEW, "verify").await;
+    let body = json!({ "token": token, "password": PASSWORD });
+    let clicked = Client::of(&app).post("/auth/verify", &body).await;
+    assert_eq!(clicked.status, 422);
+    assert_eq!(clicked.json()["errors"][0]["pointer"], "/password");
+    let eve = Client::of(&app).log_in(NEW, "the password of Eve").await;
+    assert_eq!(eve.json()["type"], "/problems/account-inactive");
+
+    // Who asks for it now has it, and the link is a new one.
+    let owner = json!({ "email": NEW, "name": "Ada", "password": PASSWORD });
+    Client::of(&app).post("/auth/register", &owner).await;
+    let token = mails.link_after(NEW, "verify", &token).await;
+    assert_eq!(verify(&app, &token).await, 204);
+    assert_eq!(Client::of(&app).log_in(NEW, PASSWORD).await.status, 200);
 }
 
 #[tokio::test]

@@ -104,7 +104,10 @@ pub async fn sign_up(app: &TestApp, email: &str) -> Answer {
     let token = mails.link(email, "verify").await;
     assert_eq!(
         nobody
-            .post("/auth/verify", &json!({ "token": token }))
+            .post(
+                "/auth/verify",
+                &json!({ "token": token, "password": PASSWORD })
+            )
             .await
             .status,
         204

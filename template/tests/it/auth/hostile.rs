@@ -35,7 +35,10 @@ async fn hostile_words_are_only_words() {
                 json!({ "email": word, "name": word, "password": word }),
             ),
             ("/auth/forgot", json!({ "email": word })),
-            ("/auth/verify", json!({ "token": word })),
+            (
+                "/auth/verify",
+                json!({ "token": word, "password": PASSWORD }),
+            ),
             (
                 "/auth/reset",
                 json!({ "token": word, "password": PASSWORD }),
@@ -84,7 +87,10 @@ async fn a_name_may_be_any_word_and_a_password_too() {
         let token = mails.link(&email, "verify").await;
         assert_eq!(
             nobody
-                .post("/auth/verify", &json!({ "token": token }))
+                .post(
+                    "/auth/verify",
+                    &json!({ "token": token, "password": password })
+                )
                 .await
                 .status,
             204

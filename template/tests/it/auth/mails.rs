@@ -120,7 +120,10 @@ async fn a_link_is_good_for_one_purpose_one_time_and_so_long() {
         "replaced by the second"
     );
     let as_confirmation = nobody
-        .post("/auth/verify", &json!({ "token": second }))
+        .post(
+            "/auth/verify",
+            &json!({ "token": second, "password": PASSWORD }),
+        )
         .await;
     assert_eq!(as_confirmation.status, 422, "it is not for that");
     assert_eq!(

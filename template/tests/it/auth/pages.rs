@@ -107,11 +107,17 @@ async fn somebody_registers_confirms_signs_in_looks_and_leaves() {
         "{}",
         refused.text()
     );
-    let verified = post(&app, "/verify", "", &format!("token={token}")).await;
+    let form = format!("token={token}&password=wrong");
+    let refused = post(&app, "/verify", "", &form).await;
+    assert!(refused.status == 422 && refused.text().contains("Password is wrong"));
+    let form = format!("token={token}&{}", credentials(PASSWORD));
+    let verified = post(&app, "/verify", "", &form).await;
     assert_eq!(
         (verified.status, verified.header("location")),
-        (303, "/login")
+        (303, "/account")
     );
+    let account = get(&app, "/account", &session(&verified)).await;
+    assert!(account.text().contains("ada@example.com, member"));
 
     let signed_in = post(&app, "/login", "", &credentials(PASSWORD)).await;
     assert_eq!(
@@ -337,7 +343,8 @@ async fn an_address_is_changed_in_the_browser_when_its_mail_is_opened() {
     let token = mails.link("countess@example.com", "verify").await;
     let before = get(&app, "/account", &cookie).await;
     assert!(before.text().contains("ada@example.com, member"));
-    post(&app, "/verify", "", &format!("token={token}")).await;
-    let after = get(&app, "/account", &cookie).await;
+    let form = format!("token={token}&{}", credentials(PASSWORD));
+    let moved = post(&app, "/verify", &cookie, &form).await;
+    let after = get(&app, "/account", &session(&moved)).await;
     assert!(after.text().contains("countess@example.com, member"));
 }

@@ -61,6 +61,42 @@ async fn a_member_reads_an_editor_writes_and_an_administrator_decides() {
 }
 
 #[tokio::test]
+async fn drafts_are_read_by_who_may_write_and_nobody_else_is_told_of_them() {
+    let app = TestApp::start().await;
+    let admin = Client::admin(&app).await;
+    let (member, _) = member(&app, "ada@example.com").await;
+    let nobody = Client::of(&app);
+    let body = json!({ "title": "Not yet", "body": "x", "status": "draft" });
+    let created = admin.post("/articles", &body).await;
+    let id = created.json()["id"].as_str().unwrap().to_owned();
+    for path in [
+        format!("/articles/{id}"),
+        "/articles/by-slug/not-yet".into(),
+    ] {
+        assert_eq!(admin.get(&path).await.status, 200);
+        for other in [&member, &nobody] {
+            assert_eq!(other.get(&path).await.status, 404, "{path}");
+        }
+    }
+    for status in ["draft", "all"] {
+        let path = format!("/articles?status={status}");
+        assert_eq!(admin.get(&path).await.json()["items"][0]["id"], *id);
+        assert_eq!(member.get(&path).await.status, 403);
+        let asked = nobody.get(&path).await;
+        assert_eq!(
+            (asked.status, asked.header("www-authenticate")),
+            (401, "Bearer")
+        );
+    }
+    assert_eq!(nobody.get("/articles").await.json()["items"], json!([]));
+    let forged = Client::of(&app);
+    let forged = forged
+        .send_with("GET", "/articles", &[("authorization", "Bearer x")], "")
+        .await;
+    assert_eq!(forged.status, 200, "what everybody may see, anybody may");
+}
+
+#[tokio::test]
 async fn an_account_that_is_switched_off_is_out_at_once_and_stays_out() {
     let app = TestApp::start().await;
     let admin = Client::admin(&app).await;

@@ -57,9 +57,11 @@ pub struct EmailBody {
 
 #[derive(Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct LinkBody {
+pub struct VerifyBody {
     /// What the link in the mail ends with.
     pub token: String,
+    #[schema(format = Password)]
+    pub password: String,
 }
 
 #[derive(Deserialize, Validate, ToSchema)]

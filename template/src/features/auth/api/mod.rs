@@ -10,7 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use self::documents::{
-    Credentials, EmailBody, LinkBody, RefreshBody, RegistrationBody, ResetBody, TokenDocument,
+    Credentials, EmailBody, RefreshBody, RegistrationBody, ResetBody, TokenDocument, VerifyBody,
 };
 use super::Auth;
 use super::guard::{SignedIn, Visitor};
@@ -56,15 +56,19 @@ async fn register(
 }
 
 /// Confirms an address
+///
+/// With the password too, so that nobody's click confirms an account that somebody else has asked for.
 #[utoipa::path(
-    post, path = "/auth/verify", tag = "accounts", request_body = LinkBody,
-    responses((status = 204, description = "It is confirmed"), WithBody)
+    post, path = "/auth/verify", tag = "accounts", request_body = VerifyBody,
+    responses((status = 204, description = "It is confirmed"), WithBody, Limited)
 )]
 async fn verify_email(
     State(auth): State<Auth>,
-    Json(body): Json<LinkBody>,
+    Json(body): Json<VerifyBody>,
 ) -> Result<StatusCode, Problem> {
-    auth.accounts.verify(&Token::shown(&body.token)).await?;
+    auth.accounts
+        .verify(&Token::shown(&body.token), &body.password)
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -76,12 +76,7 @@ pub async fn log_in(
             return pages.show_refused(&request, page).await;
         }
     };
-    let before = auth.cookie.find(&request.headers);
-    let token = auth
-        .sessions
-        .open_for_browser(user.id, &visitor.agent, before.as_ref())
-        .await?;
-    let cookie = auth.cookie.set(&token, auth.sessions.ttl());
+    let cookie = pages.sign_in(&request, &visitor, user.id).await?;
     Ok(see(&request, own_path(&form.next), None, Some(cookie)))
 }
 

@@ -21,14 +21,23 @@ pub struct Link {
     token: String,
 }
 
-fn verify_page(token: &str) -> FormPage {
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct VerifyForm {
+    token: String,
+    password: String,
+}
+
+fn verify_page(token: &str, errors: &Errors) -> FormPage {
     FormPage::new(
         "Confirm your address",
-        "One more step, to show that you have opened the mail.",
+        "With the password of the account, to show that it was you who asked for it.",
         "/verify",
         "Confirm",
     )
+    .inputs([Input::password("password", "Password", errors)])
     .hidden("token", token)
+    .links([("/register", "Register again"), ("/login", "Sign in")])
 }
 
 pub async fn show_verify(
@@ -36,20 +45,32 @@ pub async fn show_verify(
     Query(link): Query<Link>,
     request: Parts,
 ) -> Result<Response, Problem> {
-    pages.show(&request, verify_page(&link.token)).await
+    pages
+        .show(&request, verify_page(&link.token, &Errors::default()))
+        .await
 }
 
 pub async fn verify(
     State(pages): State<AccountPages>,
+    visitor: Visitor,
     request: Parts,
-    Form(link): Form<Link>,
+    Form(form): Form<VerifyForm>,
 ) -> Result<Response, Problem> {
-    match pages.auth.accounts.verify(&Token::shown(&link.token)).await {
-        Ok(()) => Ok(see(&request, "/login", Some(Notice::Verified), None)),
+    let accounts = &pages.auth.accounts;
+    let token = Token::shown(&form.token);
+    match accounts.verify(&token, &form.password).await {
+        Ok(user) => {
+            let cookie = pages.sign_in(&request, &visitor, user).await?;
+            Ok(see(
+                &request,
+                "/account",
+                Some(Notice::Verified),
+                Some(cookie),
+            ))
+        }
         Err(error) => {
-            let (_, failure) = mended(error)?;
-            let page = verify_page(&link.token).failure(failure);
-            let page = page.links([("/register", "Register again"), ("/login", "Sign in")]);
+            let (errors, failure) = mended(error)?;
+            let page = verify_page(&form.token, &errors).failure(failure);
             pages.show_refused(&request, page).await
         }
     }

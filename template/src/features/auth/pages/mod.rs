@@ -18,7 +18,9 @@ use serde::Deserialize;
 
 pub use self::fence::fence;
 use super::Auth;
+use super::domain::UserId;
 use super::error::AuthError;
+use super::guard::Visitor;
 use super::sessions::Caller;
 use crate::component::Routes;
 use crate::features::pages::flash::{Flash, Notice};
@@ -210,6 +212,22 @@ impl Framed for FormPage {
 }
 
 impl AccountPages {
+    /// Opens a session in place of the one that the browser may have; the cookie that holds it.
+    async fn sign_in(
+        &self,
+        request: &Parts,
+        visitor: &Visitor,
+        user: UserId,
+    ) -> Result<HeaderValue, Problem> {
+        let auth = &self.auth;
+        let before = auth.cookie.find(&request.headers);
+        let token = auth
+            .sessions
+            .open_for_browser(user, &visitor.agent, before.as_ref())
+            .await?;
+        Ok(auth.cookie.set(&token, auth.sessions.ttl()))
+    }
+
     async fn show(&self, request: &Parts, page: impl Framed) -> Result<Response, Problem> {
         self.show_with(request, page, StatusCode::OK).await
     }
