@@ -34,7 +34,7 @@ export interface paths {
         };
         /**
          * The article with this slug
-         * @description Drafts too. Its `ETag` is what `If-Match` wants when it is changed.
+         * @description A draft too, for who may write. Its `ETag` is what `If-Match` wants when it is changed.
          */
         get: operations["get_article_by_slug"];
         put?: never;
@@ -54,7 +54,7 @@ export interface paths {
         };
         /**
          * One article
-         * @description Its `ETag` is what `If-Match` wants when it is changed.
+         * @description A draft only for who may write. Its `ETag` is what `If-Match` wants when it is changed.
          */
         get: operations["get_article"];
         /**
@@ -165,7 +165,7 @@ export interface operations {
             query?: {
                 /** @description Only articles with this tag. */
                 tag?: string;
-                /** @description Only articles with this status; without it, published ones. */
+                /** @description Only articles with this status; without it, published ones. Others are for who may write. */
                 status?: "draft" | "published" | "all";
                 sort?: "newest" | "oldest" | "title";
                 /** @description `next` of the page before. */

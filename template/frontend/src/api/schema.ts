@@ -34,7 +34,7 @@ export interface paths {
         };
         /**
          * The article with this slug
-         * @description Drafts too. Its `ETag` is what `If-Match` wants when it is changed.
+         * @description A draft too, for who may write. Its `ETag` is what `If-Match` wants when it is changed.
          */
         get: operations["get_article_by_slug"];
         put?: never;
@@ -54,7 +54,7 @@ export interface paths {
         };
         /**
          * One article
-         * @description Its `ETag` is what `If-Match` wants when it is changed.
+         * @description A draft only for who may write. Its `ETag` is what `If-Match` wants when it is changed.
          */
         get: operations["get_article"];
         /**
@@ -217,7 +217,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Confirms an address */
+        /**
+         * Confirms an address
+         * @description With the password too, so that nobody's click confirms an account that somebody else has asked for.
+         */
         post: operations["verify_email"];
         delete?: never;
         options?: never;
@@ -423,10 +426,6 @@ export interface components {
              */
             pointer: string;
         };
-        LinkBody: {
-            /** @description What the link in the mail ends with. */
-            token: string;
-        };
         /** @description A problem as it is sent. */
         Problem: {
             /** @description What led to it, outermost first; in development only. */
@@ -539,6 +538,12 @@ export interface components {
              */
             next?: string | null;
         };
+        VerifyBody: {
+            /** Format: password */
+            password: string;
+            /** @description What the link in the mail ends with. */
+            token: string;
+        };
     };
     responses: never;
     parameters: never;
@@ -553,7 +558,7 @@ export interface operations {
             query?: {
                 /** @description Only articles with this tag. */
                 tag?: string;
-                /** @description Only articles with this status; without it, published ones. */
+                /** @description Only articles with this status; without it, published ones. Others are for who may write. */
                 status?: "draft" | "published" | "all";
                 sort?: "newest" | "oldest" | "title";
                 /** @description `next` of the page before. */
@@ -578,6 +583,24 @@ export interface operations {
             };
             /** @description The request cannot be read */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Sign in first, or again */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This account may not */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -700,6 +723,24 @@ export interface operations {
                     "application/json": components["schemas"]["ArticleDocument"];
                 };
             };
+            /** @description Sign in first, or again */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This account may not */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description There is no such article */
             404: {
                 headers: {
@@ -731,6 +772,24 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ArticleDocument"];
+                };
+            };
+            /** @description Sign in first, or again */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This account may not */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description There is no such article */
@@ -1458,7 +1517,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["LinkBody"];
+                "application/json": components["schemas"]["VerifyBody"];
             };
         };
         responses: {
@@ -1498,6 +1557,24 @@ export interface operations {
             };
             /** @description Every wrong value at once */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many tries; `Retry-After` says how long to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many passwords are being checked */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
