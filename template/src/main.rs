@@ -113,6 +113,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         return Ok(());
     };
     let mut platform = platform?;
+    warn_if_exposed(&platform.settings);
     provide_token(&mut platform.settings);
     let app = App::new(platform)?;
     let shutdown = app.shutdown();
@@ -129,6 +130,15 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     app.run(listeners).await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// In development the service tells its causes, its token and what it mails.
+fn warn_if_exposed(settings: &Settings) {
+    if settings.environment.is_development() && !settings.server.host.is_loopback() {
+        tracing::warn!(
+            "others reach this service, which is set up for development; set APP_ENV=production"
+        );
+    }
 }
 
 /// Lets developers in without a setting.

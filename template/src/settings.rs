@@ -73,10 +73,14 @@ impl Settings {
             // Whoever knows it can be anybody.
             ("auth.secret", &self.auth.secret), //~{% endif %}
         ];
-        let weak = secrets
-            .iter()
-            .filter(|(_, secret)| secret.as_ref().is_some_and(|secret| !secret.is_strong()));
-        weak.map(|(key, _)| *key).collect()
+        let given = secrets
+            .into_iter()
+            .filter_map(|(key, secret)| Some((key, secret.as_ref()?))); //~{% if features contains "auth" %}
+        // What they have signed is taken still.
+        let previous = self.auth.previous_secrets.iter();
+        let given = given.chain(previous.map(|secret| ("auth.previous_secrets", secret))); //~{% endif %}
+        let weak = given.filter(|(_, secret)| !secret.is_strong());
+        weak.map(|(key, _)| key).collect()
     }
 }
 

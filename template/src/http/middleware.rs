@@ -5,8 +5,9 @@ use std::panic::resume_unwind;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
-use axum::http::StatusCode;
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::http::header::CACHE_CONTROL;
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use tokio_util::task::TaskTracker;
 use tower::ServiceBuilder;
@@ -33,7 +34,18 @@ struct Guards {
 
 /// Wraps the routes of the API, inside of what is around all routes.
 pub fn around_api(routes: Router) -> Router {
-    routes.layer(from_fn(accept::only_json))
+    routes
+        .layer(map_response(ask_anew))
+        .layer(from_fn(accept::only_json))
+}
+
+/// What an answer of the API says changes, and with who asks: without a word, caches would guess how long it is good for
+/// (RFC 9111, section 4.2.2).
+async fn ask_anew(mut response: Response) -> Response {
+    let anew = HeaderValue::from_static("private, no-cache");
+    let headers = response.headers_mut();
+    headers.entry(CACHE_CONTROL).or_insert(anew);
+    response
 }
 
 /// Wraps the routes that everybody reaches.

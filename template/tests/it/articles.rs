@@ -30,6 +30,7 @@ async fn a_created_article_can_be_read_where_its_location_says() {
 
     let read = app.get(created.header("location")).await;
     assert_eq!((read.status, read.header("etag")), (200, "\"1\""));
+    assert_eq!(read.header("cache-control"), "private, no-cache");
     assert_eq!(read.json(), document);
 }
 

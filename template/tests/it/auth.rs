@@ -44,13 +44,49 @@ async fn an_account_works_once_its_address_is_confirmed() {
     assert_eq!(tokens.json()["token_type"], "Bearer");
 
     let me = Client::of(&app).bearer(&tokens).get("/users/me").await;
-    assert_eq!(me.status, 200);
+    assert_eq!((me.status, me.header("cache-control")), (200, "no-store"));
     let me = me.json();
     assert_eq!(
         (&me["email"], &me["name"], &me["role"]),
         (&json!(email), &json!("Ada"), &json!("member"))
     );
     assert_eq!(me["verified_at"], "2026-01-02T03:04:05.123456Z");
+}
+
+#[tokio::test]
+async fn an_account_that_is_not_confirmed_in_time_is_removed() {
+    let app = TestApp::start().await;
+    let mut mails = mails::Mails::of(&app);
+    let kept = Client::signed_up(&app, "ada@example.com").await;
+    let new = json!({ "email": "eve@example.com", "name": "Eve", "password": PASSWORD });
+    kept.post("/auth/register", &new).await;
+    mails.link("eve@example.com", "verify").await;
+    let count = "SELECT COUNT(*) FROM users WHERE verified_at IS NULL";
+    let waiting = async |app: &TestApp| -> i64 {
+        let found = sqlx::query_scalar(count).fetch_one(app.database().pool());
+        found.await.expect("a number")
+    };
+    assert_eq!(waiting(&app).await, 1);
+    // The first look is at the start.
+    app.clock.advance(std::time::Duration::from_hours(25));
+    let app = app.restart().await;
+    while waiting(&app).await > 0 {
+        tokio::task::yield_now().await;
+    }
+    let kept = Client::of(&app).log_in("ada@example.com", PASSWORD).await;
+    assert_eq!(kept.status, 200);
+}
+
+#[tokio::test]
+async fn attempts_to_sign_in_are_counted_by_how_they_end() {
+    let app = TestApp::start().await;
+    let ada = Client::signed_up(&app, "ada@example.com").await;
+    ada.log_in("ada@example.com", "wrong").await;
+    let metrics = app.operator("/metrics").await;
+    for result in ["success", "invalid"] {
+        let series = format!("authentication_attempts_total{{result=\"{result}\"}}");
+        assert!(metrics.text().contains(&series), "{result}");
+    }
 }
 
 #[tokio::test]

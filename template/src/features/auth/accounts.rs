@@ -112,6 +112,7 @@ impl Accounts {
             Err(error) => return Err(error.into()),
         }
         self.publish(events::VERIFIED, link.user);
+        tracing::info!(user = %link.user, "an address was confirmed");
         Ok(link.user)
     }
 
@@ -129,6 +130,7 @@ impl Accounts {
             return Ok(());
         }
         limit(&self.requests, email.as_str()).await?;
+        tracing::info!(user = %user.id, "another address was asked for");
         self.outbox.send(Letter::Moving(user.id));
         self.outbox.send(Letter::Move(user.id, email));
         Ok(())
@@ -144,6 +146,11 @@ impl Accounts {
         let result = self.try_to_authenticate(email, password, client).await;
         let label = result.as_ref().map_or_else(AuthError::label, |_| "success");
         counter!("authentication_attempts_total", "result" => label).increment(1);
+        let user = result
+            .as_ref()
+            .ok()
+            .map(|user| tracing::field::display(user.id));
+        tracing::info!(result = label, user, "an attempt to sign in");
         result
     }
 
@@ -203,6 +210,7 @@ impl Accounts {
         let owner = self.store.take_link(token, Purpose::Reset, now).await?;
         owner.ok_or(AuthError::LinkInvalid)?;
         self.store.set_password(user.id, &hash, now).await?;
+        tracing::info!(user = %user.id, "the password was set by a mailed link");
         // Whoever reads the mails of an address has it.
         self.store.confirm_email(user.id, &user.email, now).await?;
         self.sessions.end_all(user.id, None).await
@@ -222,6 +230,7 @@ impl Accounts {
         self.store
             .set_password(user.id, &hash, self.clock.now())
             .await?;
+        tracing::info!(user = %user.id, "the password was changed");
         self.sessions.end_all(user.id, Some(caller.session)).await
     }
 
@@ -283,6 +292,10 @@ impl Accounts {
         self.store
             .set_access(user, role, is_active, self.clock.now())
             .await?;
+        tracing::info!(
+            %user, role = role.as_str(), is_active, by = %caller.user.id,
+            "somebody's access was set"
+        );
         if !is_active {
             self.sessions.end_all(user, None).await?;
         }

@@ -48,6 +48,7 @@ pub struct Sessions {
     idle_ttl: Duration,
     refresh_ttl: Duration,
     session_ttl: Duration,
+    verify_ttl: Duration,
 }
 
 impl Sessions {
@@ -59,6 +60,7 @@ impl Sessions {
             idle_ttl: settings.idle_ttl,
             refresh_ttl: settings.refresh_ttl,
             session_ttl: settings.session_ttl,
+            verify_ttl: settings.verify_ttl,
         }
     }
 
@@ -210,6 +212,8 @@ impl Sessions {
         let now = self.clock.now();
         self.store.delete_expired_sessions(now).await?;
         self.store.delete_expired_links(now).await?;
+        let too_long_ago = now - self.verify_ttl;
+        self.store.delete_unconfirmed_users(too_long_ago).await?;
         let active = self.store.count_sessions(now).await?;
         metrics::gauge!("active_sessions").set(u32::try_from(active).unwrap_or(u32::MAX));
         Ok(())

@@ -117,3 +117,13 @@ fn services_that_start_at_once_on_an_empty_database_all_serve() {
         assert!(service.titles().is_empty());
     }
 }
+
+#[test]
+fn a_service_for_developers_that_others_reach_says_so() {
+    let place = Place::new();
+    let open = place.serve_with(&[("APP_ENV", "development"), ("APP__SERVER__HOST", "0.0.0.0")]);
+    assert!(open.has_logged("others reach this service"));
+    let own = Place::new();
+    let own = own.serve_with(&[("APP_ENV", "development")]);
+    assert!(!own.has_logged("others reach this service"));
+}

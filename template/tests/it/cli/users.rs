@@ -153,4 +153,31 @@ fn production_does_not_start_without_a_secret() {
             "{refused:?}"
         );
     }
+    let known = "[\"changemechangemechangemechangeme\"]";
+    let variables = [
+        ("APP_ENV", "production"),
+        ("APP__AUTH__PREVIOUS_SECRETS", known),
+    ];
+    let refused = place.run_with(&["config"], &variables);
+    let rule = "auth.previous_secrets is too easy to guess";
+    assert!(refused.problems()[0].starts_with(rule), "{refused:?}");
+}
+
+#[test]
+fn production_sends_no_mail_that_others_can_read_on_its_way() {
+    let place = Place::new();
+    for (url, is_taken) in [
+        ("smtp://user:password@mail.example.com:587", false),
+        ("smtp://mail.example.com?tls=opportunistic", false),
+        ("smtp://mail.example.com:587?tls=required", true),
+        ("smtps://user:password@mail.example.com", true),
+        ("smtp://127.0.0.1:25", true),
+    ] {
+        let variables = [("APP_ENV", "production"), ("APP__AUTH__MAIL__SMTP", url)];
+        // It assembles the service and starts nothing.
+        let routes = place.run_with(&["routes"], &variables);
+        assert_eq!(routes.code == Some(0), is_taken, "{url}: {routes:?}");
+        let rule = "auth.mail.smtp must be smtps://";
+        assert_eq!(routes.stderr.contains(rule), !is_taken, "{routes:?}");
+    }
 }

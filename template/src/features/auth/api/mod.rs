@@ -6,6 +6,8 @@ mod users;
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::middleware::map_response;
+use axum::response::Response;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -20,9 +22,6 @@ use crate::http::Problem;
 use crate::http::extract::Json;
 use crate::http::problem::ProblemDocument;
 
-/// For answers that hold secrets (RFC 6749, section 5.1).
-const NO_STORE: (HeaderName, HeaderValue) = (CACHE_CONTROL, HeaderValue::from_static("no-store"));
-
 pub fn routes(auth: Auth) -> OpenApiRouter {
     let router = OpenApiRouter::new()
         .routes(routes!(register))
@@ -33,9 +32,17 @@ pub fn routes(auth: Auth) -> OpenApiRouter {
         .routes(routes!(log_out))
         .routes(routes!(forgot_password))
         .routes(routes!(reset_password));
-    let mut router = router.merge(users::routes()).with_state(auth);
+    let router = router.merge(users::routes()).with_state(auth);
+    let mut router = router.route_layer(map_response(keep_nowhere));
     add_security_schemes(router.get_openapi_mut());
     router
+}
+
+/// Answers hold secrets (RFC 6749, section 5.1), or tell who somebody is.
+async fn keep_nowhere(mut response: Response) -> Response {
+    let no_store = HeaderValue::from_static("no-store");
+    response.headers_mut().insert(CACHE_CONTROL, no_store);
+    response
 }
 
 /// Asks for an account
@@ -86,7 +93,7 @@ async fn log_in(
     State(auth): State<Auth>,
     visitor: Visitor,
     Json(body): Json<Credentials>,
-) -> Result<([(HeaderName, HeaderValue); 1], axum::Json<TokenDocument>), Problem> {
+) -> Result<axum::Json<TokenDocument>, Problem> {
     let user = auth
         .accounts
         .authenticate(&body.email, &body.password, visitor.ip)
@@ -95,7 +102,7 @@ async fn log_in(
         .sessions
         .open_for_program(user.id, &visitor.agent)
         .await?;
-    Ok(([NO_STORE], axum::Json(tokens.into())))
+    Ok(axum::Json(tokens.into()))
 }
 
 /// Signs a browser in
@@ -115,7 +122,7 @@ async fn log_in_browser(
     visitor: Visitor,
     headers: HeaderMap,
     Json(body): Json<Credentials>,
-) -> Result<(StatusCode, [(HeaderName, HeaderValue); 2]), Problem> {
+) -> Result<(StatusCode, [(HeaderName, HeaderValue); 1]), Problem> {
     let user = auth
         .accounts
         .authenticate(&body.email, &body.password, visitor.ip)
@@ -126,7 +133,7 @@ async fn log_in_browser(
         .open_for_browser(user.id, &visitor.agent, before.as_ref())
         .await?;
     let cookie = auth.cookie.set(&token, auth.sessions.ttl());
-    Ok((StatusCode::NO_CONTENT, [NO_STORE, (SET_COOKIE, cookie)]))
+    Ok((StatusCode::NO_CONTENT, [(SET_COOKIE, cookie)]))
 }
 
 /// Gives the next pair of tokens
@@ -139,12 +146,12 @@ async fn log_in_browser(
 async fn refresh(
     State(auth): State<Auth>,
     Json(body): Json<RefreshBody>,
-) -> Result<([(HeaderName, HeaderValue); 1], axum::Json<TokenDocument>), Problem> {
+) -> Result<axum::Json<TokenDocument>, Problem> {
     let tokens = auth
         .sessions
         .refresh(&Token::shown(&body.refresh_token))
         .await?;
-    Ok(([NO_STORE], axum::Json(tokens.into())))
+    Ok(axum::Json(tokens.into()))
 }
 
 /// Ends the session that asks

@@ -5,6 +5,7 @@ mod letters;
 mod outbox;
 
 use anyhow::Context;
+use axum::http::Uri;
 use lettre::{AsyncSmtpTransport, Tokio1Executor};
 
 pub use dev::routes;
@@ -12,6 +13,16 @@ pub use letters::Letter;
 pub use outbox::{Outbox, PostOffice};
 
 use crate::settings::Secret;
+
+/// Whether mails, and the password for them, go there encrypted, or not beyond this machine.
+pub fn is_private(url: &Secret) -> bool {
+    let url = url.expose();
+    let host = url.parse::<Uri>().ok();
+    let host = host.as_ref().and_then(Uri::host).unwrap_or_default();
+    url.starts_with("smtps://")
+        || url.contains("tls=required")
+        || ["localhost", "127.0.0.1", "[::1]"].contains(&host)
+}
 
 /// The mail server at `url`.
 ///

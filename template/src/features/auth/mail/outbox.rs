@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use chrono::{DateTime, Utc};
 use lettre::message::header::{ContentTransferEncoding, ContentType};
 use lettre::message::{Body, Mailbox, Message};
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::letters::{self, Letter, Text};
-use super::smtp;
+use super::{is_private, smtp};
 use crate::domain::clock::Clock;
 use crate::domain::events::{Event, Events};
 use crate::features::auth::domain::{Email, User, UserId};
@@ -89,6 +89,9 @@ impl PostOffice {
     ) -> anyhow::Result<(Outbox, Self)> {
         let (outbox, letters) = mpsc::channel(QUEUE);
         let way = match &settings.mail.smtp {
+            Some(url) if is_production && !is_private(url) => bail!(
+                "auth.mail.smtp must be smtps://… or smtp://…?tls=required: links that set passwords go that way"
+            ),
             Some(url) => Way::Server(smtp(url)?),
             None if is_production => Way::None,
             None => Way::Folder(settings.mail.dir.clone()),

@@ -133,6 +133,18 @@ impl Store {
             .map_err(store_error)
     }
 
+    /// Removes those who asked for an account before `since`, and have no link any more that would confirm it.
+    pub async fn delete_unconfirmed_users(&self, since: DateTime<Utc>) -> Result<(), StoreError> {
+        let deleted = sqlx::query(
+            "DELETE FROM users WHERE verified_at IS NULL AND updated_at <= $1 \
+             AND NOT EXISTS (SELECT 1 FROM mailed_links WHERE mailed_links.user_id = users.id)",
+        )
+        .bind(since)
+        .execute(self.db.pool());
+        let deleted = self.db.timed("delete", "users", deleted).await;
+        deleted.map(drop).map_err(store_error)
+    }
+
     pub async fn set_password(
         &self,
         id: UserId,
