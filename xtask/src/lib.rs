@@ -15,6 +15,7 @@
 pub mod accounts;
 pub mod bench;
 pub mod browser;
+pub mod contract;
 pub mod demo;
 pub mod generate;
 pub mod image;

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use tempfile::NamedTempFile;
 
 use crate::browser;
+use crate::contract;
 use crate::mutate;
 use crate::postgres::Postgres;
 use crate::process;
@@ -31,7 +32,7 @@ const SKIPPED: &str = "AXLE_SKIPPED";
 
 type Step = (&'static str, fn(&mut Suite) -> Result<()>);
 
-const STEPS: [Step; 16] = [
+const STEPS: [Step; 17] = [
     ("template tools: format", |suite| {
         suite.check(workspace("fmt --all --check"))
     }),
@@ -82,6 +83,7 @@ const STEPS: [Step; 16] = [
             suite.check(test)
         },
     ),
+    ("contract: the API and its document", contract::kept),
     ("monitoring: a real Prometheus and Alertmanager", |suite| {
         for name in ["prometheus", "promtool", "alertmanager", "amtool"] {
             prometheus::program(name)?;
@@ -185,7 +187,7 @@ impl Suite {
     }
 
     /// The administration address of a PostgreSQL server that lives as long as the suite.
-    fn postgres_url(&mut self) -> Result<String> {
+    pub fn postgres_url(&mut self) -> Result<String> {
         let postgres = match self.postgres.take() {
             Some(running) => running,
             None => Postgres::start()?,

@@ -84,7 +84,7 @@ async fn attempts_to_sign_in_are_counted_by_how_they_end() {
     ada.log_in("ada@example.com", "wrong").await;
     let metrics = app.operator("/metrics").await;
     for result in ["success", "invalid"] {
-        let series = format!("authentication_attempts_total{{result=\"{result}\"}}");
+        let series = ["authentication_attempts_total{result=\"", result, "\"}"].concat();
         assert!(metrics.text().contains(&series), "{result}");
     }
 }

@@ -135,6 +135,7 @@ async fn end_my_session(
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct ListParams {
     /// The `next` of the page before.
     after: Option<Uuid>,
