@@ -2,6 +2,7 @@
 
 mod assets;
 mod cache;
+mod edge;
 mod http;
 mod image;
 
@@ -47,8 +48,11 @@ pub struct Options {
     /// Measure only what the asset pipeline takes for two thousand files, and for one of them
     #[arg(long, conflicts_with_all = ["cold", "incremental", "http", "cache"])]
     assets: bool,
-    /// Measure only the image: what it weighs, and how long it takes to build and to start; needs root, and many minutes
+    /// Measure only what everything around a handler costs; needs wrk, taskset and two quiet cores
     #[arg(long, conflicts_with_all = ["cold", "incremental", "http", "cache", "assets"])]
+    edge: bool,
+    /// Measure only the image: what it weighs, and how long it takes to build and to start; needs root, and many minutes
+    #[arg(long, conflicts_with_all = ["cold", "incremental", "http", "cache", "assets", "edge"])]
     image: bool,
 }
 
@@ -62,6 +66,9 @@ pub fn run(options: &Options) -> Result<()> {
     }
     if options.assets {
         return assets::run();
+    }
+    if options.edge {
+        return edge::run();
     }
     if options.image {
         return image::run();

@@ -79,14 +79,27 @@ struct Round {
 }
 
 /// One of the servers that are compared.
-struct Contender {
+pub(super) struct Contender {
     name: &'static str,
-    address: String,
-    path: String,
+    pub address: String,
+    pub path: String,
     pid: u32,
     /// Held for its end; the service outlives the rounds.
     _server: Option<Stopped>,
     turns: Vec<Turn>,
+}
+
+impl Contender {
+    pub fn of_service(name: &'static str, service: &Service, path: &str) -> Self {
+        Self {
+            name,
+            address: service.address.clone(),
+            path: path.to_owned(),
+            pid: service.pid(),
+            _server: None,
+            turns: Vec::new(),
+        }
+    }
 }
 
 /// A process that is stopped with what holds it.
@@ -106,20 +119,25 @@ struct Turn {
     micros: f64,
 }
 
-/// Measures and prints.
-pub fn run() -> Result<()> {
+pub(super) fn need_tools() -> Result<()> {
     for tool in ["wrk", "taskset"] {
         ensure!(
             tools::on_path(&[tool]).is_some(),
             "{tool} is not installed; install it and try again"
         );
     }
+    Ok(())
+}
+
+/// Measures and prints.
+pub fn run() -> Result<()> {
+    need_tools()?;
     let project = demo::generated(NAME)?;
     println!("Building for release; this takes some minutes …");
     process::run(service::cargo(&project).args(["build", "--release"]))?;
     let bare = build_bare(&project)?;
 
-    let service = start_service(&project)?;
+    let service = start_service(&project, &[])?;
     let folder = project.join("bench");
     fs::create_dir_all(&folder)?;
     let rounds = [
@@ -163,14 +181,7 @@ fn compare(round: &Round, service: &Service, bare: &Path, folder: &Path) -> Resu
     // nginx wants the file itself to be there too.
     fs::write(folder.join(format!("{}.gz", round.file)), &round.bytes)?;
     let mut contenders = vec![start_bare(bare, &bytes)?];
-    contenders.push(Contender {
-        name: "the service",
-        address: service.address.clone(),
-        path: round.path.clone(),
-        pid: service.pid(),
-        _server: None,
-        turns: Vec::new(),
-    });
+    contenders.push(Contender::of_service("the service", service, &round.path));
     match start_nginx(folder, round.file)? {
         Some(nginx) => contenders.push(nginx),
         None => println!("Skipped: nginx is not installed."),
@@ -180,28 +191,33 @@ fn compare(round: &Round, service: &Service, bare: &Path, folder: &Path) -> Resu
         let name = contender.name;
         ensure!(body == round.bytes, "{name} does not send the same");
     }
-    println!(
-        "Measuring {}; {} servers take {TURNS} turns …",
-        round.title,
-        contenders.len()
-    );
+    let title = format!("{}, {} bytes", round.title, round.bytes.len());
+    take_turns(&title, &mut contenders, round.accepted)
+}
+
+/// Measures and prints; the first is what the others are held against.
+pub(super) fn take_turns(
+    title: &str,
+    contenders: &mut [Contender],
+    accepted: Option<&str>,
+) -> Result<()> {
+    let servers = contenders.len();
+    println!("Measuring {title}; {servers} servers take {TURNS} turns …");
     for turn in 0..=TURNS {
-        for contender in &mut contenders {
-            let measured = measure(contender, round.accepted)?;
+        for contender in contenders.iter_mut() {
+            let measured = measure(contender, accepted)?;
             if turn > 0 {
                 contender.turns.push(measured);
             }
         }
     }
-    print(round, &contenders);
+    print(title, contenders);
     Ok(())
 }
 
-fn print(round: &Round, contenders: &[Contender]) {
+fn print(title: &str, contenders: &[Contender]) {
     println!(
-        "\n| {}: one core, 64 connections, {} bytes | requests/s | against bare axum | CPU a request |\n|---|---|---|---|",
-        round.title,
-        round.bytes.len()
+        "\n| {title}: one core, 64 connections | requests/s | against the first | CPU a request |\n|---|---|---|---|"
     );
     let base = &contenders[0].turns;
     for Contender { name, turns, .. } in contenders {
@@ -238,7 +254,7 @@ fn build_bare(project: &Path) -> Result<PathBuf> {
 }
 
 /// The service as it runs in production, on the first core.
-fn start_service(project: &Path) -> Result<Service> {
+pub(super) fn start_service(project: &Path, more: &[(&str, &str)]) -> Result<Service> {
     // A service is started by the path of its binary alone.
     let pinned = project.join("pinned.sh");
     let binary = service::binary(NAME, "release");
@@ -254,7 +270,7 @@ fn start_service(project: &Path) -> Result<Service> {
         ("APP_ENV", "production"),
         ("APP__SERVER__HOST", "127.0.0.1"),
     ];
-    Service::start(&pinned, project, &production)
+    Service::start(&pinned, project, &[&production, more].concat())
 }
 
 /// Writes an article whose page has exactly [`PAGE`] bytes.
@@ -321,13 +337,18 @@ fn start_nginx(folder: &Path, served: &str) -> Result<Option<Contender>> {
     contender("nginx with its access log", port, &path, command).map(Some)
 }
 
-fn pinned(program: &Path) -> Command {
+pub(super) fn pinned(program: &Path) -> Command {
     let mut command = Command::new("taskset");
     command.args(["-c", "0"]).arg(program);
     command
 }
 
-fn contender(name: &'static str, port: u16, path: &str, mut command: Command) -> Result<Contender> {
+pub(super) fn contender(
+    name: &'static str,
+    port: u16,
+    path: &str,
+    mut command: Command,
+) -> Result<Contender> {
     let server = command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -400,13 +421,19 @@ fn cpu_micros(pid: u32) -> Result<f64> {
     Ok(f64::from(ticks) * 10_000.0)
 }
 
-struct Answer {
-    head: String,
+pub(super) struct Answer {
+    pub head: String,
     body: Vec<u8>,
 }
 
 /// One request on a connection of its own.
-fn send(address: &str, method: &str, path: &str, lines: &str, json: &str) -> Result<Answer> {
+pub(super) fn send(
+    address: &str,
+    method: &str,
+    path: &str,
+    lines: &str,
+    json: &str,
+) -> Result<Answer> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     write!(
@@ -431,7 +458,7 @@ fn send(address: &str, method: &str, path: &str, lines: &str, json: &str) -> Res
 }
 
 /// What is at `path`, as soon as there is something.
-fn wait_for(address: &str, path: &str, accepted: Option<&str>) -> Result<Vec<u8>> {
+pub(super) fn wait_for(address: &str, path: &str, accepted: Option<&str>) -> Result<Vec<u8>> {
     let deadline = Instant::now() + PATIENCE;
     let accepted = accepted.map(|coding| format!("Accept-Encoding: {coding}\r\n"));
     let accepted = accepted.unwrap_or_default();
