@@ -112,6 +112,10 @@ fn describe() {
         "log_lines_dropped_total",
         "Log lines lost because what writes them could not keep up."
     );
+    describe_gauge!(
+        "tls_certificate_expires_timestamp_seconds",
+        "Until when the certificate of the service is good, if it has one."
+    );
     describe_gauge!("build_info", "Always 1; its labels say which build runs.");
     describe_runtime();
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
+use metrics::gauge;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
@@ -15,6 +16,8 @@ use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, ServerConfig, SignatureScheme,
 };
 use tokio_rustls::TlsAcceptor;
+use x509_cert::Certificate;
+use x509_cert::der::Decode;
 
 use super::TlsSettings;
 
@@ -63,6 +66,7 @@ impl Certificates {
     /// Never ends. A pair that cannot be used is reported, and the last good one stays.
     pub async fn reload_on_change(&self) {
         let mut seen = self.stamp();
+        self.tell_expiry();
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
             let stamp = self.stamp();
@@ -74,6 +78,8 @@ impl Certificates {
                     let mut current = self.current.0.write();
                     **current.as_mut().unwrap_or_else(|e| e.get_mut()) = Arc::new(new);
                     tracing::info!("the new certificate is in use");
+                    drop(current);
+                    self.tell_expiry();
                     seen = stamp;
                 }
                 // Perhaps only one of the two is there yet: it is tried again at the next look.
@@ -82,6 +88,20 @@ impl Certificates {
                     "the new certificate cannot be used; the old one stays"
                 ),
             }
+        }
+    }
+
+    /// Until when the certificate is good, in seconds since the Unix epoch: somebody has to renew it before that.
+    fn tell_expiry(&self) {
+        let current = self.current.0.read();
+        let current = Arc::clone(&current.unwrap_or_else(PoisonError::into_inner));
+        let leaf = current.cert.first();
+        let read = leaf.and_then(|leaf| Certificate::from_der(leaf).ok());
+        let until = read.map(|leaf| leaf.tbs_certificate().validity().not_after);
+        // A float has room for 32 bits of it, which is until 2106.
+        let until = until.map(|until| u32::try_from(until.to_unix_duration().as_secs()));
+        if let Some(Ok(until)) = until {
+            gauge!("tls_certificate_expires_timestamp_seconds").set(until);
         }
     }
 

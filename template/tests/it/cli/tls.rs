@@ -14,7 +14,7 @@ use axum::body::Body;
 use axum::http::Request;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
+use rcgen::{CertificateParams, CertifiedKey, KeyPair, generate_simple_self_signed};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
@@ -165,6 +165,26 @@ fn a_new_certificate_is_used_and_a_broken_one_is_not() {
         block_on(async { connect(service.address(), &second, &["h2"]).await.is_ok() });
     assert!(shows_second);
     service.stop();
+}
+
+#[test]
+fn the_metrics_say_until_when_the_certificate_is_good() {
+    let place = Place::new();
+    let key = KeyPair::generate().expect("a key");
+    let mut certificate = CertificateParams::new(["localhost".to_owned()]).expect("a name");
+    certificate.not_after = rcgen::date_time_ymd(2030, 1, 2);
+    let certificate = certificate.self_signed(&key).expect("a certificate");
+    place.write("tls.key", key.serialize_pem());
+    place.write("tls.crt", certificate.pem());
+    let service = place.serve_with(&TLS);
+    let deadline = Instant::now() + PATIENCE;
+    let until = "\ntls_certificate_expires_timestamp_seconds 1893542400\n";
+    while !http::get(service.operator(), "/metrics")
+        .body
+        .contains(until)
+    {
+        assert!(Instant::now() < deadline, "the metrics never say it");
+    }
 }
 
 #[test]
