@@ -4,9 +4,10 @@ use std::any::Any;
 use std::panic::resume_unwind;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
-use axum::http::header::CACHE_CONTROL;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use tokio_util::task::TaskTracker;
@@ -19,6 +20,7 @@ use super::accept;
 use super::cors::{self, Cors};
 use super::cross_site::{self, Senders};
 use super::overload::{self, Place, Places};
+use super::page_cache::conditions::known_tag;
 use super::problem::{self, Presentation, Problem};
 use super::rate_limit::{self, RateLimiter, RateLimits};
 use super::server::ServerSettings;
@@ -35,8 +37,31 @@ struct Guards {
 /// Wraps the routes of the API, inside of what is around all routes.
 pub fn around_api(routes: Router) -> Router {
     routes
+        .layer(from_fn(spare_the_body))
         .layer(map_response(ask_anew))
         .layer(from_fn(accept::only_json))
+}
+
+/// Who has the version that is there gets no body again (RFC 9110, section 13.1.2).
+async fn spare_the_body(request: Request, next: Next) -> Response {
+    let mut known = HeaderMap::new();
+    if request.method().is_safe() {
+        for tags in request.headers().get_all(IF_NONE_MATCH) {
+            known.append(IF_NONE_MATCH, tags.clone());
+        }
+    }
+    let mut response = next.run(request).await;
+    let tag = response.headers().get(ETAG);
+    let tag = tag.and_then(|tag| Some([tag.to_str().ok()?.to_owned()]));
+    let has_it = tag.is_some_and(|tag| known_tag(&known, &tag, 0).is_some());
+    if has_it && response.status() == StatusCode::OK {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        *response.body_mut() = Body::empty();
+        for of_the_body in [CONTENT_TYPE, CONTENT_LENGTH] {
+            response.headers_mut().remove(of_the_body);
+        }
+    }
+    response
 }
 
 /// What an answer of the API says changes, and with who asks: without a word, caches would guess how long it is good for

@@ -35,6 +35,26 @@ async fn a_created_article_can_be_read_where_its_location_says() {
 }
 
 #[tokio::test]
+async fn who_has_the_article_is_not_sent_it_again() {
+    let app = TestApp::start().await;
+    let created = app.post(ARTICLES, &published("Hello")).await;
+    let location = created.header("location");
+    for (tags, status) in [
+        ("\"1\"", 304),
+        ("W/\"1\"", 304),
+        ("\"7\", \"1\"", 304),
+        ("*", 304),
+        ("\"2\"", 200),
+        ("1", 200),
+    ] {
+        let headers = [("if-none-match", tags)];
+        let read = app.call("GET", location, &headers, Body::empty()).await;
+        assert_eq!((read.status, read.header("etag")), (status, "\"1\""));
+        assert_eq!(read.text().is_empty(), status == 304, "{tags}");
+    }
+}
+
+#[tokio::test]
 async fn an_article_can_be_read_by_its_slug_a_draft_too() {
     let app = TestApp::start().await;
     let created = app.post(ARTICLES, &json!({ "title": "Draft" })).await;

@@ -294,6 +294,13 @@ export interface operations {
                     "application/json": components["schemas"]["ArticleDocument"];
                 };
             };
+            /** @description It is the version that `If-None-Match` names */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description There is no such article */
             404: {
                 headers: {
@@ -326,6 +333,13 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["ArticleDocument"];
                 };
+            };
+            /** @description It is the version that `If-None-Match` names */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description There is no such article */
             404: {

@@ -723,6 +723,13 @@ export interface operations {
                     "application/json": components["schemas"]["ArticleDocument"];
                 };
             };
+            /** @description It is the version that `If-None-Match` names */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description Sign in first, or again */
             401: {
                 headers: {
@@ -773,6 +780,13 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["ArticleDocument"];
                 };
+            };
+            /** @description It is the version that `If-None-Match` names */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Sign in first, or again */
             401: {

@@ -66,6 +66,7 @@ async fn list_articles(
     get, path = "/articles/{id}", tag = "articles", params(("id" = Uuid, Path)),
     responses(
         (status = 200, description = "The article", body = ArticleDocument, headers(("ETag" = String, description = "Its version"))),
+        (status = 304, description = "It is the version that `If-None-Match` names"),
         (status = 404, description = "There is no such article", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
@@ -85,6 +86,7 @@ async fn get_article(
     get, path = "/articles/by-slug/{slug}", tag = "articles", params(("slug" = String, Path)),
     responses(
         (status = 200, description = "The article", body = ArticleDocument, headers(("ETag" = String, description = "Its version"))),
+        (status = 304, description = "It is the version that `If-None-Match` names"),
         (status = 404, description = "There is no such article", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
