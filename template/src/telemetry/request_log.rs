@@ -1,4 +1,4 @@
-//! The request log: one line for each request, formatted by hand straight into the log's writer.
+//! The request log: one line for each request, formatted by hand straight into the log's writer.{% capture body %}
 //!
 //! It looks like every other line of the log, and the same settings rule it. A span and an event through the layers of
 //! `tracing` cost more than answering a page from memory does; this costs next to nothing.
@@ -59,7 +59,7 @@ pub(super) fn follow_level() {
 pub struct RequestRecord<'a> {
     /// When it was answered, in microseconds since the Unix epoch.
     pub at: i64,
-    pub request_id: &'a str,
+    pub span: RequestSpan<'a>,
     pub method: &'static str,
     /// The template of the route, or `unmatched`.
     pub route: &'a str,
@@ -72,6 +72,14 @@ pub struct RequestRecord<'a> {
     pub cache: &'a str,
     pub client: &'a str,
     pub user_agent: &'a str,
+}
+
+/// What a line says of the request that it belongs to.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestSpan<'a> {
+    pub request_id: &'a str, //~{% if features contains "otel" %}
+    /// If it is traced.
+    pub trace: Option<super::traces::TraceIds>, //~{% endif %}
 }
 
 impl RequestRecord<'_> {
@@ -114,7 +122,11 @@ impl RequestRecord<'_> {
         line.add("\",\"user_agent\":\"");
         line.add_json(self.user_agent);
         line.add("\",\"target\":\"request\",\"spans\":[{\"request_id\":\"");
-        line.add_json(self.request_id);
+        line.add_json(self.span.request_id); //~{% if features contains "otel" %}
+        if let Some(ids) = self.span.trace {
+            line.add_display(format_args!("\",\"trace_id\":\"{}", ids.trace));
+            line.add_display(format_args!("\",\"span_id\":\"{}", ids.span));
+        } //~{% endif %}
         line.add("\",\"name\":\"request\"}]}\n");
     }
 
@@ -132,8 +144,12 @@ impl RequestRecord<'_> {
         line.add("{");
         line.add(plain);
         line.add("request_id=\"");
-        line.add_quoted(self.request_id);
-        for part in ["\"", bold, "}", plain, ": ", dim, TARGET, ":", plain] {
+        line.add_quoted(self.span.request_id);
+        line.add("\""); //~{% if features contains "otel" %}
+        if let Some(ids) = self.span.trace {
+            line.add_display(format_args!(" trace_id={} span_id={}", ids.trace, ids.span));
+        } //~{% endif %}
+        for part in [bold, "}", plain, ": ", dim, TARGET, ":", plain] {
             line.add(part);
         }
         line.add(" request method=\"");
@@ -192,7 +208,12 @@ impl Line {
         self.text.extend_from_slice(self.date.as_bytes());
         self.add_millionths(micros.rem_euclid(1_000_000).unsigned_abs());
         self.add("Z");
-    }
+    } //~{% if features contains "otel" %}
+
+    fn add_display(&mut self, text: std::fmt::Arguments<'_>) {
+        // Writing to memory does not fail.
+        let _ = self.text.write_fmt(text);
+    } //~{% endif %}
 
     fn add_number(&mut self, number: u64) {
         let mut digits = itoa::Buffer::new();
@@ -276,7 +297,12 @@ mod tests {
 
     const RECORD: RequestRecord<'static> = RequestRecord {
         at: 0,
-        request_id: "r-1",
+        span: RequestSpan {
+            // As a client may name it.
+            request_id: "r-1", //~{% if features contains "otel" %}
+            // As most are.
+            trace: None, //~{% endif %}
+        },
         method: "GET",
         route: "/articles/{slug}",
         path: "/articles/hello",
@@ -420,4 +446,4 @@ mod tests {
             assert_eq!(String::from_utf8(line.text).unwrap(), millis);
         }
     }
-}
+} //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

@@ -1,0 +1,235 @@
+//! The spans there are: their names, and what each says, in the words of OpenTelemetry's semantic conventions.
+
+use opentelemetry::trace::{SpanContext, SpanId, Status, TraceContextExt, TraceFlags, TraceId};
+use opentelemetry::{Context, KeyValue};
+use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::{Request, Response};
+use tracing::field::{Empty, display};
+use tracing::{Instrument, Span, info_span};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+use super::Caller;
+use crate::telemetry::RequestRecord;
+
+/// What every span here is called in `log.level`.
+pub(super) const TARGET: &str = "traces";
+
+/// The name of the first span of a trace. All others begin inside of it.
+pub(super) const REQUEST: &str = "request";
+
+/// The most bytes of a text that a client has sent.
+const LONGEST: usize = 1024;
+
+/// The names of a request's span, as they are logged and answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TraceIds {
+    pub trace: TraceId,
+    pub span: SpanId,
+}
+
+/// The span of a request that this service answers, if there is a [`layer`](super::layer). It ends with [`end_request`].
+#[must_use]
+pub fn request(
+    request_id: &str,
+    caller: Option<Caller>,
+    tracestate: Option<&str>,
+) -> Option<(Span, TraceIds)> {
+    // The fields are what the log shows of it.
+    let span = info_span!(
+        target: TARGET,
+        REQUEST,
+        request_id,
+        trace_id = Empty,
+        span_id = Empty,
+        otel.kind = "server",
+    );
+    if span.is_disabled() {
+        return None;
+    }
+    if let Some(caller) = caller {
+        let parent = caller.span_context(tracestate);
+        // It has just begun, so it takes one.
+        let _ = span.set_parent(Context::new().with_remote_span_context(parent));
+    }
+    let context = span.context();
+    let context = context.span().span_context().clone();
+    let ids = TraceIds {
+        trace: context.trace_id(),
+        span: context.span_id(),
+    };
+    span.record("trace_id", display(ids.trace));
+    span.record("span_id", display(ids.span));
+    Some((span, ids))
+}
+
+/// Ends the span of a request, whatever goes on in the background for it.
+pub fn end_request(span: &Span, record: &RequestRecord<'_>, is_https: bool) {
+    let method = match record.method {
+        "OTHER" => "_OTHER",
+        method => method,
+    };
+    let context = span.context();
+    let span = context.span();
+    let scheme = if is_https { "https" } else { "http" };
+    let mut attributes = vec![
+        KeyValue::new("http.request.method", method),
+        KeyValue::new("http.response.status_code", i64::from(record.status)),
+        KeyValue::new("url.scheme", scheme),
+        KeyValue::new("url.path", cut(record.path)),
+        KeyValue::new("client.address", record.client.to_owned()),
+        KeyValue::new("user_agent.original", cut(record.user_agent)),
+    ];
+    if record.route == "unmatched" {
+        // A name must be one of few.
+        span.update_name(method);
+    } else {
+        span.update_name(format!("{method} {}", record.route));
+        attributes.push(KeyValue::new("http.route", record.route.to_owned()));
+    }
+    if let Some(bytes) = record.bytes {
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        attributes.push(KeyValue::new("http.response.body.size", bytes));
+    }
+    if !record.cache.is_empty() {
+        attributes.push(KeyValue::new("cache.status", record.cache.to_owned()));
+    }
+    if record.status >= 500 {
+        attributes.push(KeyValue::new("error.type", record.status.to_string()));
+        span.set_status(Status::error(""));
+    }
+    span.set_attributes(attributes);
+    span.end();
+}
+
+fn cut(text: &str) -> String {
+    text[..text.floor_char_boundary(LONGEST)].to_owned()
+}
+
+/// One call of the database, with the wait for a connection.
+#[must_use]
+pub fn query(system: &str, operation: &'static str, table: &'static str) -> Span {
+    info_span!(
+        target: TARGET,
+        "query",
+        otel.name = format!("{operation} {table}"),
+        otel.kind = "client",
+        otel.status_code = Empty,
+        db.system.name = system.to_ascii_lowercase(),
+        db.operation.name = operation,
+        db.collection.name = table,
+    )
+}
+
+/// A look for a value that memory does not have, to its end: in the second tier, by a load, or by waiting for another's.
+#[must_use]
+pub fn cache_fetch(namespace: &'static str) -> Span {
+    info_span!(
+        target: TARGET,
+        "cache fetch",
+        otel.status_code = Empty,
+        cache.namespace = namespace,
+    )
+}
+
+/// A value being loaded because no tier has it.
+#[must_use]
+pub fn cache_load(namespace: &'static str) -> Span {
+    info_span!(
+        target: TARGET,
+        "cache load",
+        otel.status_code = Empty,
+        cache.namespace = namespace,
+    )
+}
+
+/// A call of the second tier of the cache.
+#[must_use]
+pub fn second_tier(tier: &'static str, operation: &'static str) -> Span {
+    let kind = if tier == "disk" { "internal" } else { "client" };
+    info_span!(
+        target: TARGET,
+        "cache tier",
+        otel.name = format!("{tier} {operation}"),
+        otel.kind = kind,
+        otel.status_code = Empty,
+        db.system.name = tier,
+        db.operation.name = operation,
+    )
+}
+
+/// A page being made, by the template of its route.
+#[must_use]
+pub fn render(route: &str) -> Span {
+    info_span!(target: TARGET, "render", otel.status_code = Empty, http.route = route)
+}
+
+/// One attempt to call another service, which is told by which span.
+#[must_use]
+pub fn call(request: &mut Request, resends: u32) -> Span {
+    let span = info_span!(
+        target: TARGET,
+        "call",
+        otel.name = request.method().as_str(),
+        otel.kind = "client",
+        otel.status_code = Empty,
+        http.request.method = request.method().as_str(),
+        http.request.resend_count = resends,
+        http.response.status_code = Empty,
+        server.address = request.url().host_str(),
+        server.port = request.url().port_or_known_default(),
+    );
+    if !span.is_disabled() {
+        let context = span.context();
+        tell(request, context.span().span_context());
+    }
+    span
+}
+
+/// Waits for the answer within the `span` of the call, which says what it was.
+///
+/// # Errors
+/// If there is no answer.
+pub async fn answered(
+    span: Span,
+    call: impl Future<Output = reqwest::Result<Response>>,
+) -> reqwest::Result<Response> {
+    let result = within(span.clone(), call).await;
+    if let Ok(response) = &result {
+        let status = response.status();
+        span.record("http.response.status_code", status.as_u16());
+        if status.is_client_error() || status.is_server_error() {
+            span.record("otel.status_code", "ERROR");
+        }
+    }
+    result
+}
+
+fn tell(request: &mut Request, span: &SpanContext) {
+    let (trace, id, flags) = (span.trace_id(), span.span_id(), span.trace_flags());
+    let flags = (flags & TraceFlags::SAMPLED).to_u8();
+    let parent = format!("00-{trace}-{id}-{flags:02x}");
+    for (name, value) in [
+        ("traceparent", parent),
+        ("tracestate", span.trace_state().header()),
+    ] {
+        if let Ok(value) = HeaderValue::try_from(value)
+            && !value.is_empty()
+        {
+            request
+                .headers_mut()
+                .insert(HeaderName::from_static(name), value);
+        }
+    }
+}
+
+/// Does `work` within `span`, which says so if it fails.
+///
+/// # Errors
+/// Those of `work`.
+pub async fn within<T, E>(span: Span, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    let result = work.instrument(span.clone()).await;
+    if result.is_err() {
+        span.record("otel.status_code", "ERROR");
+    }
+    result
+}
