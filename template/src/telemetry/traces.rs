@@ -17,11 +17,10 @@ use opentelemetry_sdk::resource::{EnvResourceDetector, TelemetryResourceDetector
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
+use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
-use tracing::subscriber::Interest;
-use tracing::{Metadata, Subscriber};
 use tracing_subscriber::Layer;
-use tracing_subscriber::filter::dynamic_filter_fn;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::registry::LookupSpan;
 use uuid::Uuid;
 use validator::{Validate, ValidationError};
@@ -177,37 +176,23 @@ fn resource(settings: &OtelSettings, environment: Environment) -> Resource {
         .build()
 }
 
-/// What makes spans of `spans`, for the subscriber of the process; none if nothing is traced.
+/// What exports the spans of [`spans`], for the subscriber of the process; it does nothing unless tracing has started.
 #[must_use]
-pub fn layer<S>() -> Option<impl Layer<S> + Send + Sync + 'static>
+pub fn layer<S>() -> impl Layer<S> + Send + Sync + 'static
 where
     S: Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
 {
-    let started = STARTED.get()?;
-    let is_ours = |metadata: &Metadata<'_>| metadata.target() == spans::TARGET;
-    // A request that is not sampled has no span, and what is done for it has none either.
-    let filter = dynamic_filter_fn(
-        move |metadata: &Metadata<'_>, context: &tracing_subscriber::layer::Context<'_, S>| {
-            is_ours(metadata)
-                && (metadata.name() == spans::REQUEST || context.lookup_current().is_some())
-        },
-    )
-    .with_callsite_filter(move |metadata: &Metadata<'_>| {
-        if is_ours(metadata) {
-            Interest::sometimes()
-        } else {
-            Interest::never()
-        }
-    })
-    .with_max_level_hint(LevelFilter::INFO);
-    let layer = tracing_opentelemetry::layer()
-        .with_tracer(started.provider.tracer(env!("CARGO_PKG_NAME")))
-        .with_context_activation(false)
-        .with_tracked_inactivity(false)
-        .with_location(false)
-        .with_threads(false)
-        .with_target(false);
-    Some(layer.with_filter(filter))
+    let layer = STARTED.get().map(|started| {
+        tracing_opentelemetry::layer()
+            .with_tracer(started.provider.tracer(env!("CARGO_PKG_NAME")))
+            .with_context_activation(false)
+            .with_tracked_inactivity(false)
+            .with_location(false)
+            .with_threads(false)
+            .with_target(false)
+    });
+    // Around both: a layer without a filter would want whatever the log does not.
+    layer.with_filter(filter_fn(spans::is_ours).with_max_level_hint(LevelFilter::INFO))
 }
 
 /// Sends what is left, for at most two seconds; after it nothing is traced any more.

@@ -4,18 +4,39 @@ use opentelemetry::trace::{SpanContext, SpanId, Status, TraceContextExt, TraceFl
 use opentelemetry::{Context, KeyValue};
 use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::{Request, Response};
+use tracing::dispatcher::get_default;
 use tracing::field::{Empty, display};
-use tracing::{Instrument, Span, info_span};
+use tracing::{Instrument, Metadata, Span, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use super::Caller;
 use crate::telemetry::RequestRecord;
 
-/// What every span here is called in `log.level`.
-pub(super) const TARGET: &str = "traces";
+/// What the spans here are called in `log.level`.
+const TARGET: &str = "traces";
 
-/// The name of the first span of a trace. All others begin inside of it.
-pub(super) const REQUEST: &str = "request";
+/// The first span of a trace goes by another name: the log needs it, because it says which request a line is about.
+const REQUEST: &str = module_path!();
+
+/// A span within the span that is current, if that one belongs to a trace; none costs next to nothing.
+macro_rules! span_within_trace {
+    ($($described:tt)*) => {
+        if is_within_trace() {
+            info_span!(target: TARGET, $($described)*)
+        } else {
+            Span::none()
+        }
+    };
+}
+
+fn is_within_trace() -> bool {
+    get_default(|dispatch| dispatch.current_span().metadata().is_some_and(is_ours))
+}
+
+/// Whether it is described here.
+pub(super) fn is_ours(span: &Metadata<'_>) -> bool {
+    [REQUEST, TARGET].contains(&span.target())
+}
 
 /// The most bytes of a text that a client has sent.
 const LONGEST: usize = 1024;
@@ -36,16 +57,13 @@ pub fn request(
 ) -> Option<(Span, TraceIds)> {
     // The fields are what the log shows of it.
     let span = info_span!(
-        target: TARGET,
-        REQUEST,
+        target: REQUEST,
+        "request",
         request_id,
         trace_id = Empty,
         span_id = Empty,
         otel.kind = "server",
     );
-    if span.is_disabled() {
-        return None;
-    }
     if let Some(caller) = caller {
         let parent = caller.span_context(tracestate);
         // It has just begun, so it takes one.
@@ -53,6 +71,9 @@ pub fn request(
     }
     let context = span.context();
     let context = context.span().span_context().clone();
+    if !context.is_valid() {
+        return None;
+    }
     let ids = TraceIds {
         trace: context.trace_id(),
         span: context.span_id(),
@@ -108,8 +129,7 @@ fn cut(text: &str) -> String {
 /// One call of the database, with the wait for a connection.
 #[must_use]
 pub fn query(system: &str, operation: &'static str, table: &'static str) -> Span {
-    info_span!(
-        target: TARGET,
+    span_within_trace!(
         "query",
         otel.name = format!("{operation} {table}"),
         otel.kind = "client",
@@ -123,8 +143,7 @@ pub fn query(system: &str, operation: &'static str, table: &'static str) -> Span
 /// A look for a value that memory does not have, to its end: in the second tier, by a load, or by waiting for another's.
 #[must_use]
 pub fn cache_fetch(namespace: &'static str) -> Span {
-    info_span!(
-        target: TARGET,
+    span_within_trace!(
         "cache fetch",
         otel.status_code = Empty,
         cache.namespace = namespace,
@@ -134,8 +153,7 @@ pub fn cache_fetch(namespace: &'static str) -> Span {
 /// A value being loaded because no tier has it.
 #[must_use]
 pub fn cache_load(namespace: &'static str) -> Span {
-    info_span!(
-        target: TARGET,
+    span_within_trace!(
         "cache load",
         otel.status_code = Empty,
         cache.namespace = namespace,
@@ -146,8 +164,7 @@ pub fn cache_load(namespace: &'static str) -> Span {
 #[must_use]
 pub fn second_tier(tier: &'static str, operation: &'static str) -> Span {
     let kind = if tier == "disk" { "internal" } else { "client" };
-    info_span!(
-        target: TARGET,
+    span_within_trace!(
         "cache tier",
         otel.name = format!("{tier} {operation}"),
         otel.kind = kind,
@@ -160,14 +177,13 @@ pub fn second_tier(tier: &'static str, operation: &'static str) -> Span {
 /// A page being made, by the template of its route.
 #[must_use]
 pub fn render(route: &str) -> Span {
-    info_span!(target: TARGET, "render", otel.status_code = Empty, http.route = route)
+    span_within_trace!("render", otel.status_code = Empty, http.route = route)
 }
 
 /// One attempt to call another service, which is told by which span.
 #[must_use]
 pub fn call(request: &mut Request, resends: u32) -> Span {
-    let span = info_span!(
-        target: TARGET,
+    let span = span_within_trace!(
         "call",
         otel.name = request.method().as_str(),
         otel.kind = "client",

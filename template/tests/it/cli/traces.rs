@@ -290,6 +290,21 @@ fn the_log_as_text_names_the_trace() {
 }
 
 #[test]
+fn a_silent_log_does_not_silence_the_traces() {
+    let (place, mut collector) = (Place::new(), Collector::http());
+    let mut service = traced(
+        &place,
+        &collector,
+        &[("APP__LOG__LEVEL", "info,request=off")],
+    );
+    let id = trace_of(&service.get("/health/live"));
+    collector.wait_for(|span| hex(&span.trace_id) == id);
+    service.signal("TERM");
+    service.wait();
+    assert!(!service.has_logged("/health/live"), "{:#?}", service.log);
+}
+
+#[test]
 fn spans_travel_over_grpc_too() {
     let (place, mut collector) = (Place::new(), Collector::grpc());
     let service = traced(

@@ -171,5 +171,6 @@ fn text(attributes: &[KeyValue], key: &str) -> Option<String> {
 }
 
 pub fn hex(id: &[u8]) -> String {
-    id.iter().map(|byte| format!("{byte:02x}")).collect()
+    id.iter()
+        .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
