@@ -97,7 +97,7 @@ impl Answer for Front {
         let arrival = Arrival {
             at,
             client: self.0.proxies.client(connection, request.headers()), //~{% if features contains "otel" %}
-            trace: super::trace::Trace::begin(request.headers(), id.as_str()), //~{% endif %}
+            trace: super::trace::Trace::begin(&request, id.as_str()),     //~{% endif %}
             id,
         };
         let client = arrival.client;
@@ -305,7 +305,7 @@ fn sort_allowed(headers: &mut HeaderMap) {
 }
 
 /// A label must be bounded: any word can be a method.
-fn label(method: &Method) -> &'static str {
+pub(super) fn label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::HEAD => "HEAD",

@@ -9,7 +9,6 @@ use tracing::field::{Empty, display};
 use tracing::{Instrument, Metadata, Span, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-use super::Caller;
 use crate::telemetry::RequestRecord;
 
 /// What the spans here are called in `log.level`.
@@ -52,8 +51,9 @@ pub struct TraceIds {
 #[must_use]
 pub fn request(
     request_id: &str,
-    caller: Option<Caller>,
-    tracestate: Option<&str>,
+    method: &'static str,
+    path: &str,
+    parent: Option<SpanContext>,
 ) -> Option<(Span, TraceIds)> {
     // The fields are what the log shows of it.
     let span = info_span!(
@@ -64,20 +64,25 @@ pub fn request(
         span_id = Empty,
         otel.kind = "server",
     );
-    if let Some(caller) = caller {
-        let parent = caller.span_context(tracestate);
+    if let Some(parent) = parent {
         // It has just begun, so it takes one.
         let _ = span.set_parent(Context::new().with_remote_span_context(parent));
     }
     let context = span.context();
-    let context = context.span().span_context().clone();
-    if !context.is_valid() {
+    let started = context.span();
+    let ids = TraceIds {
+        trace: started.span_context().trace_id(),
+        span: started.span_context().span_id(),
+    };
+    if !started.span_context().is_valid() {
         return None;
     }
-    let ids = TraceIds {
-        trace: context.trace_id(),
-        span: context.span_id(),
-    };
+    // All that is known if its client does not wait for the answer.
+    started.update_name(known(method));
+    started.set_attributes([
+        KeyValue::new("http.request.method", known(method)),
+        KeyValue::new("url.path", cut(path)),
+    ]);
     span.record("trace_id", display(ids.trace));
     span.record("span_id", display(ids.span));
     Some((span, ids))
@@ -85,26 +90,18 @@ pub fn request(
 
 /// Ends the span of a request, whatever goes on in the background for it.
 pub fn end_request(span: &Span, record: &RequestRecord<'_>, is_https: bool) {
-    let method = match record.method {
-        "OTHER" => "_OTHER",
-        method => method,
-    };
     let context = span.context();
     let span = context.span();
     let scheme = if is_https { "https" } else { "http" };
     let mut attributes = vec![
-        KeyValue::new("http.request.method", method),
         KeyValue::new("http.response.status_code", i64::from(record.status)),
         KeyValue::new("url.scheme", scheme),
-        KeyValue::new("url.path", cut(record.path)),
         KeyValue::new("client.address", record.client.to_owned()),
         KeyValue::new("user_agent.original", cut(record.user_agent)),
     ];
-    if record.route == "unmatched" {
-        // A name must be one of few.
-        span.update_name(method);
-    } else {
-        span.update_name(format!("{method} {}", record.route));
+    // The name is one of few: not every path is a route.
+    if record.route != "unmatched" {
+        span.update_name(format!("{} {}", known(record.method), record.route));
         attributes.push(KeyValue::new("http.route", record.route.to_owned()));
     }
     if let Some(bytes) = record.bytes {
@@ -120,6 +117,14 @@ pub fn end_request(span: &Span, record: &RequestRecord<'_>, is_https: bool) {
     }
     span.set_attributes(attributes);
     span.end();
+}
+
+/// The conventions have another word for a method that nobody knows.
+fn known(method: &'static str) -> &'static str {
+    match method {
+        "OTHER" => "_OTHER",
+        method => method,
+    }
 }
 
 fn cut(text: &str) -> String {

@@ -46,7 +46,7 @@ async fn a_call_to_another_service_carries_the_trace() {
     let told = answer.text().await.expect("text");
     assert!(!told.contains("traceparent"), "{told}");
 
-    let (span, ids) = spans::request("r-1", None, None).expect("a span");
+    let (span, ids) = spans::request("r-1", "GET", "/", None).expect("a span");
     let request = Request::new(Method::GET, other.clone());
     let answer = outbound.send(request).instrument(span.clone()).await;
     let told = answer.expect("an answer").text().await.expect("text");
