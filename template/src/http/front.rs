@@ -97,7 +97,8 @@ impl Answer for Front {
         let arrival = Arrival {
             at,
             client: self.0.proxies.client(connection, request.headers()), //~{% if features contains "otel" %}
-            trace: super::trace::Trace::begin(&request, id.as_str()),     //~{% endif %}
+            // Before anything is done for it.
+            trace: super::trace::Trace::begin(&request, id.as_str()), //~{% endif %}
             id,
         };
         let client = arrival.client;
