@@ -52,18 +52,13 @@ struct Arrival {
 }
 
 impl Arrival {
-    /// What its line in the log says of it.
-    fn span(&self) -> RequestSpan<'_> {
-        RequestSpan {
+    /// Tells the log how it was answered.
+    fn log(&self, record: &RequestRecord<'_>) {
+        record.log(RequestSpan {
             request_id: self.id.as_str(), //~{% if features contains "otel" %}
             // As the answer has it.
             trace: self.trace.ids(), //~{% endif %}
-        }
-    }
-
-    /// Tells the log how it was answered.
-    fn log(&self, record: &RequestRecord<'_>) {
-        record.log(); //~{% if features contains "otel" %}
+        }); //~{% if features contains "otel" %}
         self.trace.end(record, self.client.is_https); //~{% endif %}
     }
 
@@ -178,7 +173,6 @@ impl Front {
         page.count(method, status, duration, bytes);
         arrival.log(&RequestRecord {
             at: now,
-            span: arrival.span(),
             method,
             route: page.route(),
             path: uri.path(),
@@ -212,7 +206,6 @@ impl Front {
         asset.count(method, status, duration, bytes);
         arrival.log(&RequestRecord {
             at: clock.now_micros(),
-            span: arrival.span(),
             method,
             route: super::assets::ROUTE,
             path: uri.path(),
@@ -268,7 +261,6 @@ impl Front {
         }
         arrival.log(&RequestRecord {
             at: self.0.clock.now_micros(),
-            span: arrival.span(),
             method,
             route,
             path: uri.path(),

@@ -1,9 +1,9 @@
-//! Traces, as a real collector gets them: what is in them, what is not, and what happens when nobody takes them.{% capture body %}
+//! Traces, as a real collector gets them: what is in them, and what is not.{% capture body %}
 
 mod collector;
+mod outages;
 mod outbound;
 
-use axum::http::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode as SpanStatus;
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use self::collector::{Collector, attribute, hex};
 use super::http::{self, Answer};
-use super::process::{Place, Service, free_port};
+use super::process::{Place, Service};
 
 const CALLER: &str = "0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331";
 
@@ -365,47 +365,6 @@ fn spans_say_which_service_they_are_of() {
         collector.resource("service.name").as_deref(),
         Some("shop-front")
     );
-}
-
-/// What `/metrics` says of lost spans.
-fn lost(service: &Service) -> u64 {
-    let metrics = http::get(service.operator(), "/metrics").body;
-    let line = metrics
-        .lines()
-        .find_map(|line| line.strip_prefix("telemetry_dropped_total{kind=\"spans\"} "));
-    line.expect("the metric").parse().expect("a number")
-}
-
-#[test]
-fn a_collector_that_is_not_there_costs_spans_and_no_request() {
-    let place = Place::new();
-    let endpoint = format!("http://127.0.0.1:{}", free_port());
-    let mut service = place.serve_with(&[
-        ("APP__OTEL__ENDPOINT", &endpoint),
-        ("OTEL_BSP_SCHEDULE_DELAY", "5"),
-    ]);
-    assert_eq!(lost(&service), 0);
-    for _ in 0..20 {
-        assert_eq!(service.get("/health/live").status, 200);
-    }
-    service.wait_for("spans cannot be exported");
-    assert!(lost(&service) > 0);
-    let log = service.stop();
-    let told = log
-        .iter()
-        .filter(|line| line.contains("spans cannot be exported"));
-    assert_eq!(told.count(), 1, "{log:#?}");
-}
-
-#[test]
-fn a_collector_that_fails_costs_spans_and_no_request() {
-    let place = Place::new();
-    let collector = Collector::answering(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut service = traced(&place, &collector, &[]);
-    assert_eq!(service.get("/health/live").status, 200);
-    service.wait_for("spans cannot be exported");
-    assert!(lost(&service) > 0);
-    service.stop();
 }
 
 #[test]
