@@ -1,5 +1,6 @@
 //! The spans there are: their names, and what each says, in the words of OpenTelemetry's semantic conventions.
 
+use futures_util::TryFutureExt;
 use opentelemetry::trace::{SpanContext, SpanId, Status, TraceContextExt, TraceFlags, TraceId};
 use opentelemetry::{Context, KeyValue};
 use reqwest::header::{HeaderName, HeaderValue};
@@ -210,19 +211,18 @@ pub fn call(request: &mut Request, resends: u32) -> Span {
 ///
 /// # Errors
 /// If there is no answer.
-pub async fn answered(
+pub fn answered(
     span: Span,
     call: impl Future<Output = reqwest::Result<Response>>,
-) -> reqwest::Result<Response> {
-    let result = within(span.clone(), call).await;
-    if let Ok(response) = &result {
+) -> impl Future<Output = reqwest::Result<Response>> {
+    let told = span.clone();
+    within(span, call).inspect_ok(move |response| {
         let status = response.status();
-        span.record("http.response.status_code", status.as_u16());
+        told.record("http.response.status_code", status.as_u16());
         if status.is_client_error() || status.is_server_error() {
-            span.record("otel.status_code", "ERROR");
+            told.record("otel.status_code", "ERROR");
         }
-    }
-    result
+    })
 }
 
 fn tell(request: &mut Request, span: &SpanContext) {
@@ -247,10 +247,13 @@ fn tell(request: &mut Request, span: &SpanContext) {
 ///
 /// # Errors
 /// Those of `work`.
-pub async fn within<T, E>(span: Span, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-    let result = work.instrument(span.clone()).await;
-    if result.is_err() {
-        span.record("otel.status_code", "ERROR");
-    }
-    result
+pub fn within<T, E>(
+    span: Span,
+    work: impl Future<Output = Result<T, E>>,
+) -> impl Future<Output = Result<T, E>> {
+    let told = span.clone();
+    // An async function would hold `work` twice.
+    work.instrument(span).inspect_err(move |_| {
+        told.record("otel.status_code", "ERROR");
+    })
 }
