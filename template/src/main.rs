@@ -103,7 +103,10 @@ async fn run(command: &Command, settings: Settings) -> anyhow::Result<()> {
 }
 
 async fn serve(settings: Settings) -> anyhow::Result<()> {
-    let _guard = telemetry::init_logs(&settings.log)?;
+    let log = &settings.log; //~{% if features contains "otel" %}
+    // First: the log tells which trace a line belongs to.
+    telemetry::traces::init(&settings.otel, settings.environment)?; //~{% endif %}
+    let _guard = telemetry::init_logs(log)?;
     // Before anything slow: a port that is taken is known at once.
     let listeners = Listeners::bind(&settings.server, &settings.operator).await?;
     let stop = stop_on_signal()?;
@@ -127,7 +130,8 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         version = telemetry::build_info().version,
         "serving"
     );
-    app.run(listeners).await;
+    app.run(listeners).await; //~{% if features contains "otel" %}
+    telemetry::traces::close().await; //~{% endif %}
     tracing::info!("stopped");
     Ok(())
 }

@@ -27,7 +27,8 @@ use crate::infra::cache::CacheSettings; //~{% if features contains "redis" %}
 use crate::infra::cache::RedisSettings; //~{% endif %}
 use crate::infra::db::DatabaseSettings;
 use crate::infra::outbound::OutboundSettings;
-use crate::telemetry::LogSettings;
+use crate::telemetry::LogSettings; //~{% if features contains "otel" %}
+use crate::telemetry::traces::OtelSettings; //~{% endif %}
 
 const LOCAL_FILE: &str = "config/local.toml";
 const DOTENV: &str = ".env";
@@ -60,7 +61,9 @@ pub struct Settings {
     #[validate(nested)]
     pub auth: AuthSettings, //~{% endif %}
     #[validate(nested)]
-    pub log: LogSettings,
+    pub log: LogSettings, //~{% if features contains "otel" %}
+    #[validate(nested)]
+    pub otel: OtelSettings, //~{% endif %}
 }
 
 impl Settings {

@@ -20,7 +20,7 @@ const ANSWERS: [(&str, &str); 4] = [
     ("sqlite", "auth"),
     ("sqlite", "redis"),
     ("postgres", ""),
-    ("postgres", "auth,redis"),
+    ("postgres", "auth,otel,redis"),
 ];
 
 #[test]

@@ -45,9 +45,9 @@ fn every_profile_renders_right_and_the_same_in_both_releases() -> Result<()> {
     Ok(())
 }
 
-/// Who did not ask for Redis reads nothing of it: no dependency, no file, no line.
+/// Who did not ask for Redis or traces reads nothing of them: no dependency, no file, no line.
 #[test]
-fn without_redis_nothing_mentions_it() -> Result<()> {
+fn what_was_not_chosen_is_not_mentioned() -> Result<()> {
     let workshop = Workshop::new();
     let project = workshop.generate(&Tool::Library, "shop", &[])?;
     let mut mentioned = Vec::new();
@@ -59,7 +59,13 @@ fn without_redis_nothing_mentions_it() -> Result<()> {
         let bytes = fs::read(project.join(&file))?;
         let text = format!("{} {}", file.display(), String::from_utf8_lossy(&bytes));
         let mut words = text.split(|c: char| !c.is_alphanumeric());
-        if words.any(|word| word.eq_ignore_ascii_case("redis")) {
+        let is_of_another_choice = |word: &str| {
+            let choices = ["redis", "otel", "opentelemetry", "otlp"];
+            choices
+                .iter()
+                .any(|choice| word.eq_ignore_ascii_case(choice))
+        };
+        if words.any(is_of_another_choice) {
             mentioned.push(file);
         }
     }

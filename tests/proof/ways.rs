@@ -168,8 +168,8 @@ fn a_script_stays_executable() -> Result<()> {
 
 /// What docs/options.md tells to write for a new value of `features`.
 const CHOICES: [&str; 2] = [
-    r#"choices = ["auth", "pwa", "redis"]"#,
-    r#"choices = ["auth", "pwa", "redis", "websocket"]"#,
+    r#"choices = ["auth", "otel", "pwa", "redis"]"#,
+    r#"choices = ["auth", "otel", "pwa", "redis", "websocket"]"#,
 ];
 const NEW_CONDITIONAL: &str = r#"
 [conditional.'!features.contains("websocket")']

@@ -24,7 +24,7 @@ use super::request_id::RequestId;
 use super::security::{self, SecuritySettings};
 use super::server::{Answer, Client, ServerSettings};
 use crate::domain::clock::Clock;
-use crate::telemetry::{InFlight, RequestRecord, RequestSeries, record_request_size};
+use crate::telemetry::{InFlight, RequestRecord, RequestSeries, RequestSpan, record_request_size};
 
 /// The public service: pages in memory, and the routes behind them. A cheap handle.
 #[derive(Clone)]
@@ -45,9 +45,28 @@ struct Parts {
 /// A request that has just come.
 struct Arrival {
     at: Instant,
-    connection: Arc<Client>,
     client: ClientAddress,
-    id: RequestId,
+    id: RequestId, //~{% if features contains "otel" %}
+    /// If it is traced.
+    trace: super::trace::Trace, //~{% endif %}
+}
+
+impl Arrival {
+    /// Tells the log how it was answered.
+    fn log(&self, record: &RequestRecord<'_>) {
+        record.log(RequestSpan {
+            request_id: self.id.as_str(), //~{% if features contains "otel" %}
+            // As the answer has it.
+            trace: self.trace.ids(), //~{% endif %}
+        }); //~{% if features contains "otel" %}
+        self.trace.end(record, self.client.is_https); //~{% endif %}
+    }
+
+    /// Names it in its answer.
+    fn name(self, answer: &mut HeaderMap) {
+        self.id.name(answer); //~{% if features contains "otel" %}
+        self.trace.name(answer); //~{% endif %}
+    }
 }
 
 /// The address for the log. That of the peer is written already.
@@ -70,24 +89,26 @@ impl Answer for Front {
         let at = Instant::now();
         let asked = Asked::of(request.method(), request.headers());
         let id = RequestId::of(asked.request_id);
-        let client = self.0.proxies.client(connection, request.headers());
+        let arrival = Arrival {
+            at,
+            client: self.0.proxies.client(connection, request.headers()), //~{% if features contains "otel" %}
+            // Before anything is done for it.
+            trace: super::trace::Trace::begin(&request, id.as_str()), //~{% endif %}
+            id,
+        };
+        let client = arrival.client;
         let name = name_of(client, connection);
         let uri = request.uri();
-        let found = self.page(at, &name, &id, asked, uri); //~{% if frontend == "pages" %}
-        let found = found.or_else(|| self.asset(at, &name, &id, asked, uri)); //~{% endif %}
+        let found = self.page(&arrival, &name, asked, uri); //~{% if frontend == "pages" %}
+        let found = found.or_else(|| self.asset(&arrival, &name, asked, uri)); //~{% endif %}
         let answer = if let Some(mut found) = found {
-            id.name(found.headers_mut());
+            arrival.name(found.headers_mut());
             self.hold_to_https(client, found.headers_mut());
             Ok(found.map(Either::Left))
         } else {
-            let arrival = Arrival {
-                at,
-                connection: Arc::clone(connection),
-                client,
-                id,
-            };
+            let connection = Arc::clone(connection);
             // In a box: it is large, and would be moved even if there were nothing to wait for.
-            Err(Box::pin(self.clone().route(arrival, request)))
+            Err(Box::pin(self.clone().route(arrival, connection, request)))
         };
         async move {
             match answer {
@@ -132,9 +153,8 @@ impl Front {
     /// The way of a page in memory. It never waits, so nothing on it is counted as being in flight.
     fn page(
         &self,
-        at: Instant,
+        arrival: &Arrival,
         client: &str,
-        id: &RequestId,
         asked: Asked<'_>,
         uri: &Uri,
     ) -> Option<Response<Full<Bytes>>> {
@@ -147,12 +167,12 @@ impl Front {
         let answer = page.answer(asked, CacheStatus::HitL1, page.stored_at(), now);
         let response = answer.ok()?;
         pages.encode_if_wanted(&page, asked);
-        let (method, status, duration) = (label(asked.method), response.status(), at.elapsed());
+        let (method, status, duration) =
+            (label(asked.method), response.status(), arrival.at.elapsed());
         let bytes = response.body().size_hint().exact();
         page.count(method, status, duration, bytes);
-        RequestRecord {
+        arrival.log(&RequestRecord {
             at: now,
-            request_id: id.as_str(),
             method,
             route: page.route(),
             path: uri.path(),
@@ -162,17 +182,15 @@ impl Front {
             cache: CacheStatus::HitL1.as_str(),
             client,
             user_agent: text(asked.user_agent),
-        }
-        .log();
+        });
         Some(response)
     } //~{% if frontend == "pages" %}
 
     /// The way of an asset in memory, which does not wait either.
     fn asset(
         &self,
-        at: Instant,
+        arrival: &Arrival,
         client: &str,
-        id: &RequestId,
         asked: Asked<'_>,
         uri: &Uri,
     ) -> Option<Response<Full<Bytes>>> {
@@ -182,12 +200,12 @@ impl Front {
         let Parts { assets, clock, .. } = &*self.0;
         let asset = assets.as_ref()?.at_hand(uri.path())?;
         let response = asset.answer(asked).ok()?;
-        let (method, status, duration) = (label(asked.method), response.status(), at.elapsed());
+        let (method, status, duration) =
+            (label(asked.method), response.status(), arrival.at.elapsed());
         let bytes = response.body().size_hint().exact();
         asset.count(method, status, duration, bytes);
-        RequestRecord {
+        arrival.log(&RequestRecord {
             at: clock.now_micros(),
-            request_id: id.as_str(),
             method,
             route: super::assets::ROUTE,
             path: uri.path(),
@@ -197,19 +215,18 @@ impl Front {
             cache: "",
             client,
             user_agent: text(asked.user_agent),
-        }
-        .log();
+        });
         Some(response)
     } //~{% endif %}
 
     /// The way of everything else.
-    async fn route(self, arrival: Arrival, mut request: Request<Incoming>) -> Response<Body> {
-        let Arrival {
-            at,
-            connection,
-            client,
-            id,
-        } = arrival;
+    async fn route(
+        self,
+        arrival: Arrival,
+        connection: Arc<Client>,
+        mut request: Request<Incoming>,
+    ) -> Response<Body> {
+        let client = arrival.client;
         let (method, uri) = (label(request.method()), request.uri().clone());
         let user_agent = request.headers().get(USER_AGENT).cloned();
         let sent = request.body().size_hint().exact().filter(|sent| *sent > 0);
@@ -217,9 +234,10 @@ impl Front {
             .extensions_mut()
             .insert(ConnectInfo(connection.address));
         request.extensions_mut().insert(client);
-        request.extensions_mut().insert(id.clone());
+        request.extensions_mut().insert(arrival.id.clone());
         let in_flight = InFlight::enter();
-        let span = tracing::info_span!("request", request_id = id.as_str());
+        let span = tracing::info_span!("request", request_id = arrival.id.as_str()); //~{% if features contains "otel" %}
+        let span = arrival.trace.span().unwrap_or(span); //~{% endif %}
         let answer = self.0.routes.clone().oneshot(request).instrument(span);
         let Ok(mut response) = answer.await;
         drop(in_flight);
@@ -235,15 +253,14 @@ impl Front {
             sort_allowed(response.headers_mut());
         }
         security::protect(response.headers_mut(), route);
-        let duration = at.elapsed();
+        let duration = arrival.at.elapsed();
         let bytes = response.body().size_hint().exact();
         RequestSeries::of(method, route, status.as_u16()).record(duration, bytes);
         if let Some(sent) = sent {
             record_request_size(method, route, sent);
         }
-        RequestRecord {
+        arrival.log(&RequestRecord {
             at: self.0.clock.now_micros(),
-            request_id: id.as_str(),
             method,
             route,
             path: uri.path(),
@@ -253,9 +270,8 @@ impl Front {
             cache: text(response.headers().get(STATUS_HEADER)),
             client: &name_of(client, &connection),
             user_agent: text(user_agent.as_ref()),
-        }
-        .log();
-        id.name(response.headers_mut());
+        });
+        arrival.name(response.headers_mut());
         self.hold_to_https(client, response.headers_mut());
         response
     }
@@ -282,7 +298,7 @@ fn sort_allowed(headers: &mut HeaderMap) {
 }
 
 /// A label must be bounded: any word can be a method.
-fn label(method: &Method) -> &'static str {
+pub(super) fn label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::HEAD => "HEAD",

@@ -20,7 +20,8 @@ pub mod problem;
 pub mod rate_limit;
 mod request_id;
 pub mod security;
-mod server;
+mod server; //~{% if features contains "otel" %}
+mod trace; //~{% endif %}
 mod visit;
 
 pub use client_address::{ClientAddress, is_https};

@@ -1,4 +1,4 @@
-//! Whole pages out of the cache: rendered once, then answered from memory or the second tier until something in them
+//! Whole pages out of the cache: rendered once, then answered from memory or the second tier until something in them{% capture body %}
 //! changes.
 //!
 //! What is kept is the finished answer with its encodings. Whoever asks for a page that everybody may see gets that one;
@@ -31,7 +31,8 @@ pub use self::policy::CachePolicy;
 pub(super) use self::stored::{Refused, StoredPage};
 use super::problem::{Kind, Problem};
 use crate::domain::clock::Clock;
-use crate::infra::cache::{Cache, Cached, Loaded, Source, Store};
+use crate::infra::cache::{Cache, Cached, Loaded, Source, Store}; //~{% if features contains "otel" %}
+use crate::telemetry::traces::spans; //~{% endif %}
 
 /// Pages that may wait to be encoded in the background.
 const MOST_WAITING: usize = 64;
@@ -236,8 +237,12 @@ fn route(request: &Parts) -> String {
     route.map_or("unmatched", MatchedPath::as_str).to_owned()
 }
 
-async fn timed<F: Future>(route: &str, render: F) -> F::Output {
-    let started = Instant::now();
+async fn timed<T>(
+    route: &str,
+    render: impl Future<Output = Result<T, Problem>>,
+) -> Result<T, Problem> {
+    let started = Instant::now(); //~{% if features contains "otel" %}
+    let render = spans::within(spans::render(route), render); //~{% endif %}
     let page = render.await;
     histogram!("page_render_duration_seconds", "page" => route.to_owned())
         .record(started.elapsed());
@@ -252,4 +257,4 @@ fn loaded(mut page: Page, route: &str, policy: &CachePolicy) -> Loaded<StoredPag
         return Loaded::not_kept(page);
     }
     tags.iter().fold(Loaded::new(page), Loaded::tag)
-}
+} //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

@@ -1,4 +1,4 @@
-//! Calls to other services: one pooled client with timeouts, retries within a budget, and a circuit breaker for each host.
+//! Calls to other services: one pooled client with timeouts, retries within a budget, and a circuit breaker for each host.{% capture body %}
 //!
 //! Nothing in the service calls out yet. What does takes [`Platform::outbound`](crate::platform::Platform::outbound) and
 //! [`send`](Outbound::send)s, or, where a user has given the address, [`send_guarded`](Outbound::send_guarded)s.
@@ -23,7 +23,8 @@ use self::guard::{Forbidden, Guard};
 use self::hosts::Hosts;
 use super::resilience::{self, Backoff, Permit};
 use crate::domain::clock::Clock;
-use crate::settings::some_time;
+use crate::settings::some_time; //~{% if features contains "otel" %}
+use crate::telemetry::traces::spans; //~{% endif %}
 
 const MOST_REDIRECTS: usize = 5;
 
@@ -143,8 +144,11 @@ impl Outbound {
             let next = request.try_clone();
             let Some(permit) = breaker.admit() else {
                 return Err(OutboundError::LeftAlone(host));
-            };
-            let result = client.execute(request).await;
+            }; //~{% if features contains "otel" %}
+            let span = spans::call(&mut request, attempt - 1); //~{% endif %}
+            let sent = client.execute(request); //~{% if features contains "otel" %}
+            let sent = spans::answered(span, sent); //~{% endif %}
+            let result = sent.await;
             settle(permit, &result);
             if attempt > 1 {
                 resilience::count("outbound", !repeat::is_worth_it(&result, true));
@@ -199,4 +203,4 @@ fn settle(permit: Permit, result: &reqwest::Result<Response>) {
         Ok(response) if response.status().is_server_error() => permit.fail(),
         Ok(_) => permit.succeed(),
     }
-}
+} //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

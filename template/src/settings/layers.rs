@@ -16,7 +16,10 @@ const SHORT_NAMES: &[(&str, &str)] = &[
     ("PORT", "server.port"),
     ("RUST_LOG", "log.level"),
     // Where the stores are. //~{% if features contains "redis" %}
-    ("REDIS_URL", "redis.url"), //~{% endif %}
+    ("REDIS_URL", "redis.url"), //~{% endif %}{% if features contains "otel" %}
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "otel.endpoint"),
+    ("OTEL_EXPORTER_OTLP_PROTOCOL", "otel.protocol"),
+    ("OTEL_SERVICE_NAME", "otel.service_name"), //~{% endif %}
     ("DATABASE_URL", "database.url"),
 ];
 

@@ -1,4 +1,4 @@
-//! Logs: text for people or JSON for machines.
+//! Logs: text for people or JSON for machines.{% capture body %}
 
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
@@ -7,10 +7,11 @@ use std::sync::OnceLock;
 use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::time::ChronoUtc;
+use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, reload};
 use validator::{Validate, ValidationError};
 
 use super::log_writer::{LogGuard, LogWriter};
@@ -74,30 +75,23 @@ pub fn init(settings: &LogSettings) -> anyhow::Result<LogGuard> {
         })?;
     let (writer, guard) = writer(settings)?;
     let colours = settings.dir.is_none() && io::stderr().is_terminal();
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let (filter, handle) = reload::Layer::new(filter);
+    keep(move |filter| Ok(handle.reload(filter)?));
+    let layer = tracing_subscriber::fmt::layer()
         .with_timer(ChronoUtc::new(TIME.to_owned()))
         .with_ansi(colours)
         .with_writer(writer.clone());
-    let started = match settings.format {
-        LogFormat::Text => {
-            let builder = builder.with_filter_reloading();
-            let handle = builder.reload_handle();
-            keep(move |filter| Ok(handle.reload(filter)?));
-            builder.finish().try_init()
-        }
-        LogFormat::Json => {
-            let builder = builder
-                .json()
-                .flatten_event(true)
-                .with_current_span(false)
-                .with_filter_reloading();
-            let handle = builder.reload_handle();
-            keep(move |filter| Ok(handle.reload(filter)?));
-            builder.finish().try_init()
-        }
+    let layer = match settings.format {
+        LogFormat::Text => layer.boxed(),
+        LogFormat::Json => layer
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .boxed(),
     };
-    started.context("logging cannot start")?;
+    let subscriber = tracing_subscriber::registry().with(layer.with_filter(filter)); //~{% if features contains "otel" %}
+    let subscriber = subscriber.with(super::traces::layer()); //~{% endif %}
+    subscriber.try_init().context("logging cannot start")?;
     request_log::start(writer, settings.format, colours);
     Ok(guard)
 }
@@ -142,4 +136,4 @@ fn writer(settings: &LogSettings) -> anyhow::Result<(LogWriter, LogGuard)> {
         .build(dir)
         .with_context(|| format!("log.dir {} cannot be written", dir.display()))?;
     LogWriter::start(file)
-}
+} //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

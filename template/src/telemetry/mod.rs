@@ -1,4 +1,4 @@
-//! What the service tells about itself: logs, of requests and of everything else, and metrics.
+//! What the service tells about itself: logs, of requests and of everything else, and metrics.{% capture body %}
 
 mod build;
 mod errors;
@@ -8,7 +8,8 @@ mod metrics;
 mod profile;
 mod request_log;
 mod request_metrics;
-mod runtime;
+mod runtime; //~{% if features contains "otel" %}
+pub mod traces; //~{% endif %}
 
 pub use build::{BuildInfo, build_info};
 pub use errors::{Failure, FailureKind, attach_sink, report};
@@ -16,8 +17,8 @@ pub use log_writer::LogGuard;
 pub use logs::{LogFormat, LogSettings};
 pub use metrics::{Exporter, count_events};
 pub use profile::Profile;
-pub use request_log::RequestRecord;
+pub use request_log::{RequestRecord, RequestSpan};
 pub use request_metrics::{InFlight, RequestSeries, record_request_size};
 pub use runtime::RuntimeMetrics;
 
-pub use self::logs::{init as init_logs, set_level as set_log_level};
+pub use self::logs::{init as init_logs, set_level as set_log_level}; //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

@@ -1,4 +1,4 @@
-//! The request log: one line for each request, formatted by hand straight into the log's writer.
+//! The request log: one line for each request, formatted by hand straight into the log's writer.{% capture body %}
 //!
 //! It looks like every other line of the log, and the same settings rule it. A span and an event through the layers of
 //! `tracing` cost more than answering a page from memory does; this costs next to nothing.
@@ -59,7 +59,6 @@ pub(super) fn follow_level() {
 pub struct RequestRecord<'a> {
     /// When it was answered, in microseconds since the Unix epoch.
     pub at: i64,
-    pub request_id: &'a str,
     pub method: &'static str,
     /// The template of the route, or `unmatched`.
     pub route: &'a str,
@@ -74,23 +73,31 @@ pub struct RequestRecord<'a> {
     pub user_agent: &'a str,
 }
 
+/// The request that a line belongs to.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestSpan<'a> {
+    pub request_id: &'a str, //~{% if features contains "otel" %}
+    /// If it is traced.
+    pub trace: Option<super::traces::TraceIds>, //~{% endif %}
+}
+
 impl RequestRecord<'_> {
     /// Hands the line to the log's own thread. Nothing happens if requests are not logged.
-    pub fn log(&self) {
+    pub fn log(&self, span: RequestSpan<'_>) {
         let Some(log) = LOG.get().filter(|_| IS_WANTED.load(Ordering::Relaxed)) else {
             return;
         };
         LINE.with_borrow_mut(|line| {
             line.text.clear();
             match log.format {
-                LogFormat::Json => self.json(line),
-                LogFormat::Text => self.text(line, log.colours),
+                LogFormat::Json => self.json(line, span),
+                LogFormat::Text => self.text(line, span, log.colours),
             }
             log.writer.push(&line.text);
         });
     }
 
-    fn json(&self, line: &mut Line) {
+    fn json(&self, line: &mut Line, span: RequestSpan<'_>) {
         line.add("{\"timestamp\":\"");
         line.add_time(self.at);
         line.add("\",\"level\":\"INFO\",\"message\":\"request\",\"method\":\"");
@@ -114,11 +121,15 @@ impl RequestRecord<'_> {
         line.add("\",\"user_agent\":\"");
         line.add_json(self.user_agent);
         line.add("\",\"target\":\"request\",\"spans\":[{\"request_id\":\"");
-        line.add_json(self.request_id);
+        line.add_json(span.request_id); //~{% if features contains "otel" %}
+        if let Some(ids) = span.trace {
+            line.add_display(format_args!("\",\"trace_id\":\"{}", ids.trace));
+            line.add_display(format_args!("\",\"span_id\":\"{}", ids.span));
+        } //~{% endif %}
         line.add("\",\"name\":\"request\"}]}\n");
     }
 
-    fn text(&self, line: &mut Line, colours: bool) {
+    fn text(&self, line: &mut Line, span: RequestSpan<'_>, colours: bool) {
         let [dim, green, bold, plain] = if colours {
             ["\x1b[2m", "\x1b[32m", "\x1b[1m", "\x1b[0m"]
         } else {
@@ -132,8 +143,12 @@ impl RequestRecord<'_> {
         line.add("{");
         line.add(plain);
         line.add("request_id=\"");
-        line.add_quoted(self.request_id);
-        for part in ["\"", bold, "}", plain, ": ", dim, TARGET, ":", plain] {
+        line.add_quoted(span.request_id);
+        line.add("\""); //~{% if features contains "otel" %}
+        if let Some(ids) = span.trace {
+            line.add_display(format_args!(" trace_id={} span_id={}", ids.trace, ids.span));
+        } //~{% endif %}
+        for part in [bold, "}", plain, ": ", dim, TARGET, ":", plain] {
             line.add(part);
         }
         line.add(" request method=\"");
@@ -192,7 +207,12 @@ impl Line {
         self.text.extend_from_slice(self.date.as_bytes());
         self.add_millionths(micros.rem_euclid(1_000_000).unsigned_abs());
         self.add("Z");
-    }
+    } //~{% if features contains "otel" %}
+
+    fn add_display(&mut self, text: std::fmt::Arguments<'_>) {
+        // Writing to memory does not fail.
+        let _ = self.text.write_fmt(text);
+    } //~{% endif %}
 
     fn add_number(&mut self, number: u64) {
         let mut digits = itoa::Buffer::new();
@@ -274,9 +294,15 @@ mod tests {
 
     use serde_json::{Value, json};
 
+    const SPAN: RequestSpan<'static> = RequestSpan {
+        // As a client may name it.
+        request_id: "r-1", //~{% if features contains "otel" %}
+        // As most are.
+        trace: None, //~{% endif %}
+    };
+
     const RECORD: RequestRecord<'static> = RequestRecord {
         at: 0,
-        request_id: "r-1",
         method: "GET",
         route: "/articles/{slug}",
         path: "/articles/hello",
@@ -290,7 +316,7 @@ mod tests {
 
     fn json(record: RequestRecord<'_>) -> (String, Value) {
         let mut line = Line::new();
-        record.json(&mut line);
+        record.json(&mut line, SPAN);
         let text = String::from_utf8(line.text).unwrap();
         let value = serde_json::from_str(&text).unwrap();
         (text, value)
@@ -298,7 +324,7 @@ mod tests {
 
     fn text(record: RequestRecord<'_>) -> String {
         let mut line = Line::new();
-        record.text(&mut line, false);
+        record.text(&mut line, SPAN, false);
         String::from_utf8(line.text).unwrap()
     }
 
@@ -420,4 +446,4 @@ mod tests {
             assert_eq!(String::from_utf8(line.text).unwrap(), millis);
         }
     }
-}
+} //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

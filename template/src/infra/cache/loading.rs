@@ -1,4 +1,4 @@
-//! How a value is loaded: by one caller for all, by one node for all, for a while, and in the background.
+//! How a value is loaded: by one caller for all, by one node for all, for a while, and in the background.{% capture body %}
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,7 +13,8 @@ use super::memory::Entry;
 use super::namespace::Cache;
 use super::policy::{Loaded, Policy, micros};
 use super::second::Lead;
-use super::value::{Cached, LoadFailed, Source, Weigh};
+use super::value::{Cached, LoadFailed, Source, Weigh}; //~{% if features contains "otel" %}
+use crate::telemetry::traces::spans; //~{% endif %}
 
 /// After a refresh that failed the stale value is answered for so long before the next one is tried.
 const REFRESH_PAUSE: Duration = Duration::from_secs(1);
@@ -221,7 +222,8 @@ impl<V: Weigh> Cache<V> {
         E: From<LoadFailed> + Send + 'static,
     {
         let started = Instant::now();
-        let loading = async move { load().await };
+        let loading = async move { load().await }; //~{% if features contains "otel" %}
+        let loading = spans::within(spans::cache_load(self.shelf.name()), loading); //~{% endif %}
         let loading = AbortOnDropHandle::new(tokio::spawn(loading.in_current_span()));
         let loading = tokio::time::timeout(limit, loading);
         let loaded = match self.tiers.abandoned.run_until_cancelled(loading).await {
@@ -236,4 +238,4 @@ impl<V: Weigh> Cache<V> {
         }
         loaded
     }
-}
+} //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

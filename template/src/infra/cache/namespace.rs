@@ -1,4 +1,4 @@
-//! The typed view of one namespace: how a value is found, kept and dropped.
+//! The typed view of one namespace: how a value is found, kept and dropped.{% capture body %}
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,8 @@ use super::policy::{Kept, Loaded, Policy, micros};
 use super::second::Lease;
 use super::tags::TagId;
 use super::time::NEVER;
-use super::value::{Cached, LoadFailed, Source, Weigh};
+use super::value::{Cached, LoadFailed, Source, Weigh}; //~{% if features contains "otel" %}
+use crate::telemetry::traces::spans; //~{% endif %}
 
 /// A namespace of the cache whose values are of one type. A cheap handle.
 pub struct Cache<V> {
@@ -61,7 +62,11 @@ impl<V: Weigh> Cache<V> {
                 Ok(found)
             }
             Some(found) => Ok(found),
-            None => Box::pin(self.fetch_cold(key, policy, load)).await,
+            None => {
+                let fetch = Box::pin(self.fetch_cold(key, policy, load)); //~{% if features contains "otel" %}
+                let fetch = spans::within(spans::cache_fetch(self.shelf.name()), fetch); //~{% endif %}
+                fetch.await
+            }
         }
     }
 
@@ -390,4 +395,4 @@ impl<V: Weigh> Cache<V> {
     fn key_tag(&self, key: &str) -> TagId {
         TagId::of_key(&self.full_key(key))
     }
-}
+} //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

@@ -1,4 +1,4 @@
-//! The second tier: what a store behind the memory has to offer.
+//! The second tier: what a store behind the memory has to offer.{% capture body %}
 
 use std::time::Duration;
 
@@ -10,7 +10,8 @@ use super::Usage;
 use super::entry::Header;
 use super::tags::TagId;
 use crate::domain::clock::Clock;
-use crate::infra::resilience::{Breaker, BreakerSettings, BreakerState};
+use crate::infra::resilience::{Breaker, BreakerSettings, BreakerState}; //~{% if features contains "otel" %}
+use crate::telemetry::traces::spans; //~{% endif %}
 
 /// A store of encoded entries that outlives the memory of this process. Every call may fail, and no failure reaches
 /// whoever asked for a value.
@@ -194,7 +195,8 @@ impl Second {
         if !self.tier.is_ready() {
             return None;
         }
-        let permit = self.breaker.admit()?;
+        let permit = self.breaker.admit()?; //~{% if features contains "otel" %}
+        let work = spans::within(spans::second_tier(self.tier.name(), op), work); //~{% endif %}
         match work.await {
             Ok(value) => {
                 permit.succeed();
@@ -282,4 +284,4 @@ mod tests {
         is_connected.store(false, Ordering::SeqCst);
         assert_eq!(second.trouble(), Some("not connected"));
     }
-}
+} //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

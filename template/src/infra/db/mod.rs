@@ -25,7 +25,8 @@ use sqlite as engine; //~{% endif %}{% if database == "postgres" %}
 use self::migrations::MIGRATOR;
 use crate::domain::clock::Clock;
 use crate::infra::resilience::{Backoff, Breaker, BreakerSettings, retry};
-use crate::settings::{Secret, limited, some_time};
+use crate::settings::{Secret, limited, some_time}; //~{% if features contains "otel" %}
+use crate::telemetry::traces::spans; //~{% endif %}
 
 pub use engine::Driver;
 
@@ -254,7 +255,9 @@ impl Database {
         table: &'static str,
         call: impl Future<Output = sqlx::Result<T>>,
     ) -> sqlx::Result<T> {
-        let started = Instant::now();
+        let started = Instant::now(); //~{% if features contains "otel" %}
+        let span = spans::query(<Driver as sqlx::Database>::NAME, operation, table);
+        let call = spans::within(span, call); //~{% endif %}
         let result = self.guarded(call).await;
         metrics::histogram!("database_query_duration_seconds", "operation" => operation, "table" => table)
             .record(started.elapsed());

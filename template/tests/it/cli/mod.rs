@@ -19,6 +19,7 @@ mod sqlite; //~{% endif %}
 mod start;
 mod stop;
 mod storage;
-mod tls; //~{% if features contains "auth" %}
+mod tls; //~{% if features contains "otel" %}
+mod traces; //~{% endif %}{% if features contains "auth" %}
 mod users; //~{% endif %}
 mod writing; //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}
