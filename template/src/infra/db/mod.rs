@@ -102,6 +102,7 @@ impl Database {
         let pool = sqlx::pool::PoolOptions::new()
             .max_connections(settings.max_connections)
             .acquire_timeout(settings.acquire_timeout)
+            .test_before_acquire(engine::ASK_FIRST)
             // A commit that fails, on a full disk for one, leaves a connection that can begin no other transaction.
             .before_acquire(
                 |connection: &mut <Driver as sqlx::Database>::Connection, _| {

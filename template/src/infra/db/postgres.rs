@@ -11,6 +11,9 @@ pub type Driver = sqlx::Postgres;
 
 pub const BEGIN_WRITE: &str = "BEGIN";
 
+/// Whether a connection is asked if it is still there before it is used: a server may have been restarted.
+pub const ASK_FIRST: bool = true;
+
 /// # Errors
 /// What the URL must be, if it is not one of `PostgreSQL`.
 pub fn parse(url: &str) -> Result<PgConnectOptions, String> {

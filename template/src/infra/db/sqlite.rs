@@ -12,6 +12,10 @@ pub type Driver = sqlx::Sqlite;
 /// Takes the write lock at once: a transaction that reads first and writes later could not wait for it.
 pub const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
 
+/// Whether a connection is asked if it is still there before it is used: a file does not hang up, and asking takes as long as
+/// reading a row.
+pub const ASK_FIRST: bool = false;
+
 /// # Errors
 /// What the URL must be, if it is not one of `SQLite`.
 pub fn parse(url: &str) -> Result<SqliteConnectOptions, String> {

@@ -251,7 +251,7 @@ fn the_log_names_the_trace_and_the_span() {
 fn a_failure_is_marked_and_its_line_names_the_trace() {
     let (place, mut collector) = (Place::new(), Collector::http());
     let service = traced(&place, &collector, &[("APP__LOG__FORMAT", "json")]);
-    place.execute("DROP TABLE articles");
+    place.execute("ALTER TABLE articles RENAME TO elsewhere");
     let answer = service.get("/api/v1/articles");
     assert!(answer.status >= 500, "{}", answer.status);
     let mut trace = Trace {
