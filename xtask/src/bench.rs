@@ -5,6 +5,8 @@ mod cache;
 mod edge;
 mod http;
 mod image;
+mod load;
+mod servers;
 
 use std::collections::BTreeSet;
 use std::fs;

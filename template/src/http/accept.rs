@@ -1,10 +1,7 @@
 //! Which form of an answer the client prefers (`Accept`, RFC 9110, section 12.5.1).
 
-use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::http::header::ACCEPT;
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 
 use super::problem::{Kind, Problem};
 
@@ -41,13 +38,11 @@ pub fn preferred(headers: &HeaderMap, offered: &[Form]) -> Form {
 
 /// Refuses who can do nothing with JSON, before anything is done for them: a change whose answer cannot be read would be made
 /// twice. Browsers take everything.
-pub(super) async fn only_json(request: Request, next: Next) -> Response {
-    if takes_json(request.headers()) {
-        return next.run(request).await;
+pub(super) fn only_json(headers: &HeaderMap) -> Result<(), Problem> {
+    if takes_json(headers) {
+        return Ok(());
     }
-    Problem::new(Kind::NotAcceptable)
-        .detail("The answers here are application/json.")
-        .into_response()
+    Err(Problem::new(Kind::NotAcceptable).detail("The answers here are application/json."))
 }
 
 fn takes_json(headers: &HeaderMap) -> bool {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{
     ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, CONTENT_TYPE, COOKIE, ETAG, HeaderName, IF_MATCH,
     IF_MODIFIED_SINCE, IF_NONE_MATCH, LINK, LOCATION, ORIGIN, RETRY_AFTER,
@@ -137,10 +137,13 @@ pub(super) async fn share(State(cors): State<Cors>, request: Request, next: Next
     if !super::is_api(request.uri().path()) || is_options && !is_preflight {
         return next.run(request).await;
     }
+    let route = request.extensions().get::<MatchedPath>().cloned();
     let Ok(response) = cors.layer.layer(next).oneshot(request).await;
     let mut response: Response = response.map(Body::new);
     if is_preflight {
         *response.status_mut() = StatusCode::NO_CONTENT;
+        // No other layer has seen it.
+        route.map(|route| response.extensions_mut().insert(route));
     }
     response
 }

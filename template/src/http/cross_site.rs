@@ -3,11 +3,9 @@
 //! The rules are those of Go's `http.CrossOriginProtection`: browsers say where a request comes from, in `Sec-Fetch-Site`
 //! or, the old ones, in `Origin`. Whoever says neither is no browser, and brings no credentials it was not meant to have.
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 
 use super::cors::Cors;
 use super::problem::{Kind, Problem};
@@ -15,7 +13,6 @@ use super::problem::{Kind, Problem};
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Who may send what changes something.
-#[derive(Clone)]
 pub(super) struct Senders {
     /// Where visitors find the service, if the settings say so: a proxy may have changed `Host`.
     pub own: Option<String>,
@@ -23,20 +20,17 @@ pub(super) struct Senders {
     pub friends: Option<Cors>,
 }
 
-pub(super) async fn refuse(
-    State(senders): State<Senders>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let own = senders.own.as_deref();
-    let is_friend = |friends: Cors| friends.allows(&request);
-    if may_pass(request.method(), request.headers(), own) || senders.friends.is_some_and(is_friend)
-    {
-        return next.run(request).await;
+impl Senders {
+    pub fn check(&self, request: &Request) -> Result<(), Problem> {
+        let is_friend = |friends: &Cors| friends.allows(request);
+        if may_pass(request.method(), request.headers(), self.own.as_deref())
+            || self.friends.as_ref().is_some_and(is_friend)
+        {
+            return Ok(());
+        }
+        let problem = Problem::new(Kind::CrossSite);
+        Err(problem.detail("Your browser says that another site has sent this. Open the form here and send it again."))
     }
-    Problem::new(Kind::CrossSite)
-        .detail("Your browser says that another site has sent this. Open the form here and send it again.")
-        .into_response()
 }
 
 fn may_pass(method: &Method, headers: &HeaderMap, own: Option<&str>) -> bool {

@@ -4,10 +4,9 @@ mod kind;
 
 use std::sync::Arc;
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request};
 use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, VARY, WWW_AUTHENTICATE};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use axum::middleware::Next;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -39,7 +38,7 @@ impl FieldError {
     }
 }
 
-/// An error on its way to the client. Becomes a response in [`respond`], which knows the request.
+/// An error on its way to the client. Becomes a response in [`About::present`], which knows the request.
 #[derive(Clone, Debug)]
 pub struct Problem {
     kind: Kind,
@@ -126,14 +125,17 @@ impl Problem {
             title: self.kind.title(),
             status: self.kind.status().as_u16(),
             detail: self.detail.clone(),
-            instance: request.path.clone(),
-            request_id: request.id.clone(),
+            instance: request.uri.path().to_owned(),
+            request_id: request.id().to_owned(),
             errors: self.errors.clone(),
             causes: match &self.cause {
                 Some(cause) if development => cause.chain().map(ToString::to_string).collect(),
                 _ => Vec::new(),
             },
-            route: request.route.clone().filter(|_| development),
+            route: request
+                .route()
+                .filter(|_| development)
+                .map(ToOwned::to_owned),
         }
     }
 }
@@ -203,7 +205,7 @@ pub struct ProblemDocument {
 /// Makes a page of a problem; `None` if that fails.
 pub type ErrorPage = fn(&ProblemDocument) -> Option<String>;
 
-/// What [`respond`] needs to know besides the request.
+/// What [`About`] needs to know besides the request.
 #[derive(Clone, Copy, Default)]
 pub struct Presentation {
     pub page: Option<ErrorPage>,
@@ -211,52 +213,60 @@ pub struct Presentation {
     pub development: bool,
 }
 
-struct About {
-    path: String,
-    id: String,
-    route: Option<String>,
+/// What an error says of the request that it answers.
+pub(super) struct About {
+    pub route: Option<MatchedPath>,
+    uri: Uri,
+    id: Option<RequestId>,
+    form: Form,
+    presentation: Presentation,
 }
 
-/// Gives every error answer its final form, and logs the cause of those that are our fault.
-pub(super) async fn respond(
-    State(presentation): State<Presentation>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let id = request
-        .extensions()
-        .get::<RequestId>()
-        .map_or("", RequestId::as_str)
-        .to_owned();
-    let route = request.extensions().get::<MatchedPath>();
-    let about = About {
-        path: request.uri().path().to_owned(),
-        route: route.map(|route| route.as_str().to_owned()),
-        id,
-    };
-    let offered = match presentation.page {
-        Some(_) => &[Form::Json, Form::Html, Form::Text][..],
-        None => &[Form::Json, Form::Text],
-    };
-    let form = accept::preferred(request.headers(), offered);
-    let mut response = next.run(request).await;
-    let status = response.status();
-    if !status.is_client_error() && !status.is_server_error() {
-        return response;
+impl About {
+    pub fn of(request: &Request, presentation: Presentation) -> Self {
+        let offered = match presentation.page {
+            Some(_) => &[Form::Json, Form::Html, Form::Text][..],
+            None => &[Form::Json, Form::Text],
+        };
+        Self {
+            route: request.extensions().get().cloned(),
+            uri: request.uri().clone(),
+            id: request.extensions().get().cloned(),
+            form: accept::preferred(request.headers(), offered),
+            presentation,
+        }
     }
-    let problem = match response.extensions_mut().remove::<Arc<Problem>>() {
-        Some(problem) => problem,
-        // A handler's own report, such as that of /health, and a page that was made to be kept.
-        None if is_json(response.headers()) || response.headers().contains_key(STATUS_HEADER) => {
+
+    /// Gives an error its final form, and logs the cause of those that are our fault. Other answers stay as they are.
+    pub fn present(&self, mut response: Response) -> Response {
+        let status = response.status();
+        if !status.is_client_error() && !status.is_server_error() {
             return response;
         }
-        None => Arc::new(Problem::new(Kind::of_status(status))),
-    };
-    if status.is_server_error() {
-        report(&problem, status, &about);
+        let problem = match response.extensions_mut().remove::<Arc<Problem>>() {
+            Some(problem) => problem,
+            // A handler's own report, such as that of /health, and a page that was made to be kept.
+            None if is_json(response.headers())
+                || response.headers().contains_key(STATUS_HEADER) =>
+            {
+                return response;
+            }
+            None => Arc::new(Problem::new(Kind::of_status(status))),
+        };
+        if status.is_server_error() {
+            report(&problem, status, self);
+        }
+        let headers = std::mem::take(response.headers_mut());
+        render(&problem, status, headers, self)
     }
-    let headers = std::mem::take(response.headers_mut());
-    render(&problem, status, headers, &about, form, presentation)
+
+    fn id(&self) -> &str {
+        self.id.as_ref().map_or("", RequestId::as_str)
+    }
+
+    fn route(&self) -> Option<&str> {
+        self.route.as_ref().map(MatchedPath::as_str)
+    }
 }
 
 /// Logs the cause, which no answer shows, and counts the failure.
@@ -276,8 +286,8 @@ fn report(problem: &Problem, status: StatusCode, about: &About) {
     telemetry::report(&Failure {
         kind,
         cause: causes.as_deref(),
-        request_id: &about.id,
-        route: about.route.as_deref(),
+        request_id: about.id(),
+        route: about.route(),
     });
 }
 
@@ -292,15 +302,14 @@ fn render(
     status: StatusCode,
     mut headers: HeaderMap,
     about: &About,
-    form: Form,
-    presentation: Presentation,
 ) -> Response {
+    let presentation = about.presentation;
     let document = problem.document(about, presentation.development);
     let page = presentation
         .page
-        .filter(|_| form == Form::Html)
+        .filter(|_| about.form == Form::Html)
         .and_then(|page| page(&document));
-    let (content_type, body) = match (form, page) {
+    let (content_type, body) = match (about.form, page) {
         (Form::Html, Some(page)) => ("text/html; charset=utf-8", page),
         (Form::Json, _) => (
             "application/problem+json",

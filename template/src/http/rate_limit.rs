@@ -1,12 +1,10 @@
-//! How often one client may ask: the layer around the routes, and what it tells of quotas.
+//! How often one client may ask, and what it is told of that.
 //!
 //! Pages and assets in memory are answered before this layer, and do not count: to send one costs less than to refuse it.
 
 use std::time::Duration;
 
-use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use validator::Validate;
@@ -24,9 +22,9 @@ const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 #[derive(Clone, Debug, Deserialize, Serialize, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct RateLimitSettings {
-    /// Whether there is a limit for each client; those of single features stay.
+    /// Whether there is a limit for each client and user; those of single features stay.
     pub enabled: bool,
-    /// What a client may ask in a `window`, for as long as it likes.
+    /// What each may ask in a `window`, for as long as it likes.
     #[validate(range(min = 1, message = "must be at least 1"))]
     pub requests: u32,
     #[serde(with = "humantime_serde")]
@@ -38,45 +36,45 @@ pub struct RateLimitSettings {
 }
 
 impl RateLimitSettings {
-    pub(super) fn quota(&self) -> Option<Quota> {
+    /// `None` if there is no limit.
+    #[must_use]
+    pub fn quota(&self) -> Option<Quota> {
         let quota = Quota::new(self.requests, self.window).burst(self.burst);
         self.enabled.then_some(quota)
     }
 }
 
-/// Refuses a client that asks too often. Health is for everybody; a visit from inside has no client.
-pub(super) async fn refuse(
-    State(limiter): State<RateLimiter>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let path = request.uri().path();
-    let client = request.extensions().get::<ClientAddress>();
-    let Some(client) = client.filter(|_| !super::is_health(path)) else {
-        return next.run(request).await;
+/// Counts a request. Health is for everybody, and a visit from inside has no client.
+///
+/// # Errors
+/// If the client asks too often.
+pub(super) async fn check(
+    limiter: Option<&RateLimiter>,
+    client: Option<ClientAddress>,
+    path: &str,
+) -> Result<Option<Standing>, Exceeded> {
+    let (Some(limiter), Some(client), false) = (limiter, client, super::is_health(path)) else {
+        return Ok(None);
     };
+    let standing = limiter.check(client.ip).await?;
     // Browsers make nothing of the headers, and pages in memory do not have them.
-    let is_told = super::is_api(path);
-    match limiter.check(client.ip).await {
-        Ok(standing) => {
-            let mut response = next.run(request).await;
-            if is_told {
-                tell(standing, response.headers_mut());
-            }
-            response
-        }
-        Err(exceeded) => {
-            let mut response = Problem::from(exceeded).into_response();
-            tell(exceeded.standing, response.headers_mut());
-            response
-        }
+    Ok(super::is_api(path).then_some(standing))
+}
+
+impl Standing {
+    pub(super) fn tell(self, headers: &mut HeaderMap) {
+        headers.insert(LIMIT, HeaderValue::from(self.limit));
+        headers.insert(REMAINING, HeaderValue::from(self.remaining));
+        headers.insert(RESET, HeaderValue::from(seconds(self.full_in)));
     }
 }
 
-fn tell(standing: Standing, headers: &mut HeaderMap) {
-    headers.insert(LIMIT, HeaderValue::from(standing.limit));
-    headers.insert(REMAINING, HeaderValue::from(standing.remaining));
-    headers.insert(RESET, HeaderValue::from(seconds(standing.full_in)));
+impl IntoResponse for Exceeded {
+    fn into_response(self) -> Response {
+        let mut response = Problem::from(self).into_response();
+        self.standing.tell(response.headers_mut());
+        response
+    }
 }
 
 /// Rounded up: a client that comes back then is not too early.

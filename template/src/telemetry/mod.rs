@@ -2,6 +2,7 @@
 
 mod build;
 mod errors;
+mod log_line;
 mod log_writer;
 mod logs;
 mod metrics;

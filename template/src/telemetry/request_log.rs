@@ -4,22 +4,18 @@
 //! `tracing` cost more than answering a page from memory does; this costs next to nothing.
 
 use std::cell::RefCell;
-use std::io::Write;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use chrono::DateTime;
 use tracing::Level;
 
 use super::LogFormat;
+use super::log_line::Line;
 use super::log_writer::LogWriter;
 
 /// What the lines are called in `log.level`, as in `info,request=off`.
 const TARGET: &str = "request";
-
-/// Bytes of a path or a user agent that are logged; a client can send thousands.
-const LONGEST: usize = 1024;
 
 static LOG: OnceLock<RequestLog> = OnceLock::new();
 
@@ -123,8 +119,10 @@ impl RequestRecord<'_> {
         line.add("\",\"target\":\"request\",\"spans\":[{\"request_id\":\"");
         line.add_json(span.request_id); //~{% if features contains "otel" %}
         if let Some(ids) = span.trace {
-            line.add_display(format_args!("\",\"trace_id\":\"{}", ids.trace));
-            line.add_display(format_args!("\",\"span_id\":\"{}", ids.span));
+            line.add(&format!(
+                "\",\"trace_id\":\"{}\",\"span_id\":\"{}",
+                ids.trace, ids.span
+            ));
         } //~{% endif %}
         line.add("\",\"name\":\"request\"}]}\n");
     }
@@ -146,7 +144,7 @@ impl RequestRecord<'_> {
         line.add_quoted(span.request_id);
         line.add("\""); //~{% if features contains "otel" %}
         if let Some(ids) = span.trace {
-            line.add_display(format_args!(" trace_id={} span_id={}", ids.trace, ids.span));
+            line.add(&format!(" trace_id={} span_id={}", ids.trace, ids.span));
         } //~{% endif %}
         for part in [bold, "}", plain, ": ", dim, TARGET, ":", plain] {
             line.add(part);
@@ -175,123 +173,11 @@ impl RequestRecord<'_> {
     }
 }
 
-/// A line in the making, and the second in which the last one was made.
-struct Line {
-    text: Vec<u8>,
-    second: i64,
-    /// `2026-01-02T03:04:05.`
-    date: String,
-}
-
-impl Line {
-    const fn new() -> Self {
-        Self {
-            text: Vec::new(),
-            second: i64::MIN,
-            date: String::new(),
-        }
-    }
-
-    fn add(&mut self, text: &str) {
-        self.text.extend_from_slice(text.as_bytes());
-    }
-
-    /// RFC 3339 in UTC, of microseconds since the Unix epoch.
-    fn add_time(&mut self, micros: i64) {
-        let second = micros.div_euclid(1_000_000);
-        if second != self.second {
-            let date = DateTime::from_timestamp(second, 0).unwrap_or_default();
-            self.date = date.format("%Y-%m-%dT%H:%M:%S.").to_string();
-            self.second = second;
-        }
-        self.text.extend_from_slice(self.date.as_bytes());
-        self.add_millionths(micros.rem_euclid(1_000_000).unsigned_abs());
-        self.add("Z");
-    } //~{% if features contains "otel" %}
-
-    fn add_display(&mut self, text: std::fmt::Arguments<'_>) {
-        // Writing to memory does not fail.
-        let _ = self.text.write_fmt(text);
-    } //~{% endif %}
-
-    fn add_number(&mut self, number: u64) {
-        let mut digits = itoa::Buffer::new();
-        self.text
-            .extend_from_slice(digits.format(number).as_bytes());
-    }
-
-    /// Six digits.
-    fn add_millionths(&mut self, number: u64) {
-        let mut digits = itoa::Buffer::new();
-        let digits = digits.format(1_000_000 + number);
-        self.text.extend_from_slice(&digits.as_bytes()[1..]);
-    }
-
-    /// Milliseconds, to the nanosecond.
-    fn add_millis(&mut self, duration: Duration) {
-        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        self.add_number(nanos / 1_000_000);
-        self.add(".");
-        self.add_millionths(nanos % 1_000_000);
-    }
-
-    /// Text for a JSON string: whatever is not plain ASCII is escaped, so that it cannot end the string, start a line or
-    /// move the cursor of a terminal.
-    fn add_json(&mut self, text: &str) {
-        self.add_escaped(text, |line, c| match c {
-            '"' => line.extend_from_slice(b"\\\""),
-            '\\' => line.extend_from_slice(b"\\\\"),
-            c => {
-                for unit in c.encode_utf16(&mut [0; 2]) {
-                    // Writing to memory does not fail.
-                    let _ = write!(line, "\\u{unit:04x}");
-                }
-            }
-        });
-    }
-
-    /// The same for text in quotes, escaped as Rust escapes it.
-    fn add_quoted(&mut self, text: &str) {
-        self.add_escaped(text, |line, c| {
-            let _ = write!(line, "{}", c.escape_default());
-        });
-    }
-
-    fn add_escaped(&mut self, text: &str, escape: impl Fn(&mut Vec<u8>, char)) {
-        if text.len() <= LONGEST && text.bytes().all(is_harmless) {
-            self.add(text);
-            return;
-        }
-        let cut = text.floor_char_boundary(LONGEST);
-        for c in text[..cut].chars() {
-            match u8::try_from(c) {
-                Ok(byte) if is_harmless(byte) => self.text.push(byte),
-                _ => escape(&mut self.text, c),
-            }
-        }
-        if cut < text.len() {
-            self.add("...");
-        }
-    }
-}
-
-fn is_harmless(byte: u8) -> bool {
-    const HARMLESS: [bool; 256] = {
-        let mut harmless = [false; 256];
-        let mut byte = b' ';
-        while byte <= b'~' {
-            harmless[byte as usize] = byte != b'"' && byte != b'\\';
-            byte += 1;
-        }
-        harmless
-    };
-    HARMLESS[usize::from(byte)]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    use super::super::log_line::LONGEST;
     use serde_json::{Value, json};
 
     const SPAN: RequestSpan<'static> = RequestSpan {
@@ -407,43 +293,5 @@ mod tests {
         });
         let path = value["path"].as_str().unwrap();
         assert!(path.ends_with("ü...") && path.len() == LONGEST + 3);
-    }
-
-    #[test]
-    fn times_are_what_chrono_says() {
-        for second in [
-            0,
-            951_782_399,
-            951_782_400,
-            951_868_800,
-            1_767_323_045,
-            4_107_542_399,
-            4_107_542_400,
-            253_402_300_799,
-        ] {
-            let at = DateTime::from_timestamp(second, 123_456_000).unwrap();
-            let mut line = Line::new();
-            line.add_time(at.timestamp_micros());
-            let expected = at.to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
-            assert_eq!(String::from_utf8(line.text).unwrap(), expected);
-        }
-    }
-
-    #[test]
-    fn numbers_have_all_their_digits() {
-        for number in [0, 9, 10, 4096, u64::MAX] {
-            let mut line = Line::new();
-            line.add_number(number);
-            assert_eq!(String::from_utf8(line.text).unwrap(), number.to_string());
-        }
-        for (nanos, millis) in [
-            (0, "0.000000"),
-            (999, "0.000999"),
-            (12_003_000_004, "12003.000004"),
-        ] {
-            let mut line = Line::new();
-            line.add_millis(Duration::from_nanos(nanos));
-            assert_eq!(String::from_utf8(line.text).unwrap(), millis);
-        }
     }
 } //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

@@ -213,6 +213,7 @@ impl Accounts {
         tracing::info!(user = %user.id, "the password was set by a mailed link");
         // Whoever reads the mails of an address has it.
         self.store.confirm_email(user.id, &user.email, now).await?;
+        self.outbox.send(Letter::PasswordChanged(user.id));
         self.sessions.end_all(user.id, None).await
     }
 
@@ -231,6 +232,7 @@ impl Accounts {
             .set_password(user.id, &hash, self.clock.now())
             .await?;
         tracing::info!(user = %user.id, "the password was changed");
+        self.outbox.send(Letter::PasswordChanged(user.id));
         self.sessions.end_all(user.id, Some(caller.session)).await
     }
 

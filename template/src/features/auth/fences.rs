@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::Auth;
 use super::domain::Permission;
+use super::error::AuthError;
 use super::guard::permitted;
 use super::responses::{Guarded, optional_requirements, requirements};
 use crate::component::Component;
@@ -59,6 +60,9 @@ async fn pass_api(
 ) -> Response {
     if request.method().is_safe() {
         let caller = auth.caller(request.headers(), request.extensions()).await;
+        if let Err(error @ AuthError::TooMany(_)) = caller {
+            return Problem::from(error).into_response();
+        }
         let writer = caller.and_then(|caller| permitted(caller, permission));
         let unpublished = Unpublished(writer.map(drop).map_err(|error| error.kind()));
         request.extensions_mut().insert(unpublished);

@@ -108,7 +108,7 @@ impl Caller {
 }
 
 impl Auth {
-    /// Who sends a request with these headers: by an access token or, without one, by a cookie.
+    /// Who sends a request with these headers: by an access token or, without one, by a cookie. Counts it for them.
     pub(super) async fn caller(
         &self,
         headers: &HeaderMap,
@@ -118,6 +118,16 @@ impl Auth {
         if let Some(caller) = extensions.get::<Caller>() {
             return Ok(caller.clone());
         }
+        let caller = self.find(headers).await?;
+        if let Some(limiter) = &self.limiter {
+            let user = caller.user.id.to_string();
+            let taken = limiter.check(user.as_str()).await;
+            taken.map_err(AuthError::TooMany)?;
+        }
+        Ok(caller)
+    }
+
+    async fn find(&self, headers: &HeaderMap) -> Result<Caller, AuthError> {
         if let Some(value) = headers.get(AUTHORIZATION) {
             let token = bearer(value).ok_or(AuthError::TokenInvalid)?;
             return self.sessions.of_access_token(token).await;

@@ -18,6 +18,8 @@ mod settings;
 mod storage;
 mod token;
 
+use std::sync::Arc;
+
 use metrics::{describe_counter, describe_gauge};
 
 use self::access_token::Keys;
@@ -28,7 +30,7 @@ use self::mail::PostOffice;
 use self::sessions::Sessions;
 use self::storage::Store;
 use crate::component::{Component, Routes, Task};
-use crate::http::rate_limit::Quota;
+use crate::http::rate_limit::{Quota, RateLimiter};
 use crate::platform::Platform;
 
 pub use self::command::{NewUser, UsersCommand, access_token_for};
@@ -40,9 +42,11 @@ pub use self::settings::AuthSettings;
 /// Accounts and sessions, for handlers and fences. A cheap handle.
 #[derive(Clone)]
 pub struct Auth {
-    accounts: Accounts,
-    sessions: Sessions,
+    accounts: Arc<Accounts>,
+    sessions: Arc<Sessions>,
     cookie: SessionCookie,
+    /// What a user may ask, from however many addresses.
+    limiter: Option<RateLimiter>,
 }
 
 impl Auth {
@@ -81,9 +85,14 @@ impl Auth {
             is_secure: is_encrypted || !environment.is_development(),
         };
         let auth = Self {
-            accounts,
-            sessions,
+            accounts: Arc::new(accounts),
+            sessions: Arc::new(sessions),
             cookie,
+            limiter: platform
+                .settings
+                .rate_limit
+                .quota()
+                .map(|quota| platform.rate_limits.limiter("user", quota)),
         };
         Ok((auth, office))
     }
@@ -91,7 +100,7 @@ impl Auth {
     fn component(self, office: PostOffice, platform: &Platform) -> Component {
         describe();
         let stop = &platform.stop_tasks;
-        let sweep = self.sessions.clone().sweep_until(stop.clone());
+        let sweep = Sessions::clone(&self.sessions).sweep_until(stop.clone());
         let deliver = office.deliver_until(stop.clone());
         let mut pages = Routes::new();
         if platform.settings.environment.is_development() {

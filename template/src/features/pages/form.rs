@@ -1,6 +1,34 @@
 //! A form as it is shown: what the visitor wrote stays in its fields, and what is wrong stands beside them.
 
+use askama::Template;
+use axum::http::request::Parts;
+
+use super::flash::Flash;
+use super::head::Head;
+use super::html;
 use crate::domain::error::Invalid;
+use crate::http::Problem;
+use crate::http::csrf::Csrf;
+use crate::http::page_cache::Page;
+
+/// A page with forms.
+pub trait WithForms: Template {
+    fn head(&mut self) -> &mut Head;
+    /// What shows that its forms were opened here.
+    fn form_token(&mut self) -> &mut String;
+}
+
+/// The page for the browser that asks: with a token for its forms, and the notice that waits for it.
+///
+/// # Errors
+/// If the page cannot be rendered.
+pub fn page_for(request: &Parts, csrf: &Csrf, mut page: impl WithForms) -> Result<Page, Problem> {
+    let flash = Flash::of(&request.headers);
+    page.head().notice = flash.text();
+    let token = csrf.issue(request);
+    token.value.clone_into(page.form_token());
+    Ok(token.remember_on(flash.forget_after(html(&page)?)))
+}
 
 /// One field.
 pub struct Field {

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, HeaderValue};
 /// Tags are compared weakly, as `If-None-Match` asks for.
 pub(in crate::http) fn known_tag(
     request: &HeaderMap,
-    tags: &[String],
+    tags: &[impl AsRef<str>],
     selected: usize,
 ) -> Option<usize> {
     let lines = request.get_all(IF_NONE_MATCH).iter();
@@ -22,10 +22,10 @@ pub(in crate::http) fn known_tag(
     let mut known = None;
     for member in members {
         let tag = member.strip_prefix("W/").unwrap_or(member);
-        if tag == "*" || tag == tags[selected] {
+        if tag == "*" || tag == tags[selected].as_ref() {
             return Some(selected);
         }
-        known = known.or_else(|| tags.iter().position(|own| *own == tag));
+        known = known.or_else(|| tags.iter().position(|own| own.as_ref() == tag));
     }
     known
 }

@@ -16,6 +16,7 @@ async fn a_changed_password_ends_every_other_session() {
     let app = TestApp::start().await;
     let here = Client::signed_up(&app, EMAIL).await;
     let there = Client::of(&app).log_in(EMAIL, PASSWORD).await;
+    let mut mails = Mails::of(&app);
     let change = async |current: &str, new: &str| {
         let body = json!({ "current_password": current, "new_password": new }).to_string();
         here.send("PUT", "/users/me/password", &body).await
@@ -29,7 +30,9 @@ async fn a_changed_password_ends_every_other_session() {
         change(PASSWORD, "short").await.json()["errors"][0]["pointer"],
         "/new_password"
     );
+    assert!(!mails.all(EMAIL).concat().contains("was changed"));
     assert_eq!(change(PASSWORD, OTHER).await.status, 204);
+    mails.next(EMAIL, "was changed").await;
 
     assert_eq!(here.get("/users/me").await.status, 200);
     assert_eq!(
@@ -61,6 +64,7 @@ async fn a_password_set_by_mail_ends_every_session() {
         Client::of(&app).post("/auth/reset", &reset).await.status,
         204
     );
+    mails.next(EMAIL, "was changed").await;
     assert_eq!(here.get("/users/me").await.status, 401);
     assert_eq!(here.log_in(EMAIL, PASSWORD).await.status, 401);
     assert_eq!(here.log_in(EMAIL, OTHER).await.status, 200);

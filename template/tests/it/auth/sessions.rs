@@ -175,3 +175,44 @@ async fn nobody_ends_the_session_of_somebody_else() {
     );
     assert_eq!(ada.get("/users/me").await.status, 200);
 }
+
+#[tokio::test]
+async fn a_user_has_one_quota_from_all_addresses() {
+    let app = TestApp::with(&[
+        ("APP__SERVER__TRUSTED_PROXIES", "[\"127.0.0.0/8\"]"),
+        ("APP__RATE_LIMIT__ENABLED", "true"),
+        ("APP__RATE_LIMIT__WINDOW", "10s"),
+        ("APP__RATE_LIMIT__REQUESTS", "1"),
+        ("APP__RATE_LIMIT__BURST", "5"),
+    ])
+    .await;
+    let tokens = sign_up(&app, "ada@example.com").await;
+    let admin = Client::admin(&app).await;
+    let token = tokens.json()["access_token"]
+        .as_str()
+        .expect("a token")
+        .to_owned();
+    let authorization = format!("Bearer {token}");
+    let ada = Client::of(&app);
+    let ask = async |path: &str, address: &str, authorization: &str| {
+        let headers = [
+            ("x-forwarded-for", address),
+            ("authorization", authorization),
+        ];
+        ada.send_with("GET", path, &headers, "").await
+    };
+    for n in 1..=5 {
+        let path = if n % 2 == 0 { "/articles" } else { "/users/me" };
+        let answer = ask(path, &format!("198.51.100.{n}"), &authorization).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    for path in ["/users/me", "/articles"] {
+        let refused = ask(path, "198.51.100.6", &authorization).await;
+        assert_eq!(refused.status, 429, "{path}");
+        assert_eq!(refused.json()["type"], "/problems/rate-limited");
+        assert_eq!(refused.header("retry-after"), "10");
+    }
+    // Nobody else is refused for it.
+    assert_eq!(ask("/articles", "198.51.100.6", "").await.status, 200);
+    assert_eq!(admin.get("/users/me").await.status, 200);
+}

@@ -21,6 +21,8 @@ pub enum Letter {
     Move(UserId, Email),
     /// To the address that an account is about to leave.
     Moving(UserId),
+    /// To somebody whose password is another one now.
+    PasswordChanged(UserId),
 }
 
 /// A letter as it goes out.
@@ -60,6 +62,12 @@ pub fn moving(origin: &str) -> Text {
     let link = format!("{origin}/forgot");
     let text = include_str!("moving.txt");
     letter("Your address is about to change", text, &link, None)
+}
+
+pub fn password_changed(origin: &str) -> Text {
+    let link = format!("{origin}/forgot");
+    let text = include_str!("password-changed.txt");
+    letter("Your password was changed", text, &link, None)
 }
 
 fn letter(subject: &str, text: &str, link: &str, until: Option<DateTime<Utc>>) -> Text {

@@ -165,9 +165,10 @@ impl PostOffice {
     /// What the letter says and to whom; nothing, if there is nobody to say it to.
     async fn write(&self, letter: &Letter) -> anyhow::Result<Option<Mail>> {
         let user = match letter {
-            Letter::Confirm(id) | Letter::Move(id, _) | Letter::Moving(id) => {
-                self.store.find_user(*id).await?
-            }
+            Letter::Confirm(id)
+            | Letter::Move(id, _)
+            | Letter::Moving(id)
+            | Letter::PasswordChanged(id) => self.store.find_user(*id).await?,
             Letter::Reset(email) | Letter::HasAccount(email) => self.owner_of(email).await?,
         };
         let Some(user) = user.filter(|user| user.is_active) else {
@@ -199,6 +200,7 @@ impl PostOffice {
             }
             Letter::HasAccount(_) => letters::has_account(origin),
             Letter::Moving(_) => letters::moving(origin),
+            Letter::PasswordChanged(_) => letters::password_changed(origin),
         };
         let user = user.id;
         Ok(Some(Mail { user, to, text }))

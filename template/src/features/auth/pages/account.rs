@@ -7,12 +7,12 @@ use axum::response::Response;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::{AccountPages, Button, FormPage, Framed, Input, Owner, mended, see};
+use super::{AccountPages, Button, FormPage, Input, Owner, mended, see};
 use crate::features::auth::domain::{Email, Name};
 use crate::features::auth::sessions::Caller;
 use crate::features::auth::storage::Session;
 use crate::features::pages::flash::Notice;
-use crate::features::pages::form::Errors;
+use crate::features::pages::form::{Errors, WithForms};
 use crate::features::pages::head::Head;
 use crate::http::Problem;
 use crate::http::extract::{Form, Path};
@@ -52,7 +52,7 @@ impl SessionLine {
     }
 }
 
-impl Framed for AccountPage {
+impl WithForms for AccountPage {
     fn head(&mut self) -> &mut Head {
         &mut self.head
     }

@@ -23,10 +23,9 @@ use super::error::AuthError;
 use super::guard::Visitor;
 use super::sessions::Caller;
 use crate::component::Routes;
-use crate::features::pages::flash::{Flash, Notice};
-use crate::features::pages::form::{Errors, Field};
+use crate::features::pages::flash::Notice;
+use crate::features::pages::form::{Errors, Field, WithForms, page_for};
 use crate::features::pages::head::Head;
-use crate::features::pages::html;
 use crate::http::csrf::Csrf;
 use crate::http::page_cache::PageCache;
 use crate::http::{Problem, is_https};
@@ -194,14 +193,7 @@ impl FormPage {
     }
 }
 
-/// A page with forms, and room for a notice.
-trait Framed: Template {
-    fn head(&mut self) -> &mut Head;
-    /// What shows that its forms were opened here.
-    fn form_token(&mut self) -> &mut String;
-}
-
-impl Framed for FormPage {
+impl WithForms for FormPage {
     fn head(&mut self) -> &mut Head {
         &mut self.head
     }
@@ -228,11 +220,15 @@ impl AccountPages {
         Ok(auth.cookie.set(&token, auth.sessions.ttl()))
     }
 
-    async fn show(&self, request: &Parts, page: impl Framed) -> Result<Response, Problem> {
+    async fn show(&self, request: &Parts, page: impl WithForms) -> Result<Response, Problem> {
         self.show_with(request, page, StatusCode::OK).await
     }
 
-    async fn show_refused(&self, request: &Parts, page: impl Framed) -> Result<Response, Problem> {
+    async fn show_refused(
+        &self,
+        request: &Parts,
+        page: impl WithForms,
+    ) -> Result<Response, Problem> {
         self.show_with(request, page, StatusCode::UNPROCESSABLE_ENTITY)
             .await
     }
@@ -240,15 +236,10 @@ impl AccountPages {
     async fn show_with(
         &self,
         request: &Parts,
-        mut page: impl Framed,
+        page: impl WithForms,
         status: StatusCode,
     ) -> Result<Response, Problem> {
-        let flash = Flash::of(&request.headers);
-        page.head().notice = flash.text();
-        let token = self.csrf.issue(request);
-        token.value.clone_into(page.form_token());
-        let page = flash.forget_after(html(&page)?.status(status));
-        let page = token.remember_on(page);
+        let page = page_for(request, &self.csrf, page)?.status(status);
         let mut response = self.pages.answer_one(request, page).await?;
         // The address may hold a token, which is nobody else's business.
         response.headers_mut().insert(REFERRER_POLICY, NO_REFERRER);

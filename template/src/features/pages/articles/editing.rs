@@ -14,10 +14,9 @@ use serde::Deserialize;
 use super::form::{ArticleForm, EditPage};
 use super::{ArticlePages, article_url, no_such_page};
 use crate::domain::articles::{Article, ArticleError, ArticleQuery, Slug, Status, Version};
-use crate::features::pages::flash::{Flash, Notice};
-use crate::features::pages::form::Errors;
+use crate::features::pages::flash::Notice;
+use crate::features::pages::form::{Errors, WithForms, page_for};
 use crate::features::pages::head::Head;
-use crate::features::pages::html;
 use crate::http::extract::{Form, Path};
 use crate::http::{Problem, is_https};
 
@@ -166,27 +165,15 @@ impl ArticlePages {
     async fn show(
         &self,
         request: &Parts,
-        mut page: impl FormPage,
+        page: impl WithForms,
         status: StatusCode,
     ) -> Result<Response, Problem> {
-        let flash = Flash::of(&request.headers);
-        page.head().notice = flash.text();
-        let token = self.csrf.issue(request);
-        token.value.clone_into(page.form_token());
-        let page = flash.forget_after(html(&page)?.status(status));
-        let page = token.remember_on(page);
+        let page = page_for(request, &self.csrf, page)?.status(status);
         self.pages.answer_one(request, page).await
     }
 }
 
-/// A page with a form.
-trait FormPage: Template {
-    fn head(&mut self) -> &mut Head;
-    /// What shows that the form was opened here.
-    fn form_token(&mut self) -> &mut String;
-}
-
-impl FormPage for EditPage {
+impl WithForms for EditPage {
     fn head(&mut self) -> &mut Head {
         &mut self.head
     }
@@ -196,7 +183,7 @@ impl FormPage for EditPage {
     }
 }
 
-impl FormPage for DeletePage {
+impl WithForms for DeletePage {
     fn head(&mut self) -> &mut Head {
         &mut self.head
     }
