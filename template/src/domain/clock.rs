@@ -67,4 +67,12 @@ impl Clock {
             micros.fetch_add(by, Ordering::Relaxed);
         }
     }
+
+    /// Moves a fixed clock back, as a machine's is set when it was fast.
+    pub fn turn_back(&self, by: Duration) {
+        if let Some(micros) = &self.fixed_micros {
+            let by = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
+            micros.fetch_sub(by, Ordering::Relaxed);
+        }
+    }
 }

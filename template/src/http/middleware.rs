@@ -177,8 +177,9 @@ impl Edge {
             drop(place);
             return response;
         }
-        // It must not wait for its body for ever.
-        let request = request.map(|body| Body::new(DeadlineBody::new(self.timeout, body)));
+        // It must not wait for its body for ever, but somewhat longer than its client for an answer.
+        let patience = self.timeout + Duration::from_secs(1);
+        let request = request.map(|body| Body::new(DeadlineBody::new(patience, body)));
         let work = async move {
             let response = next.run(request).await;
             // Not before it is done.

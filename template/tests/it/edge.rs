@@ -1,6 +1,7 @@
 //! What a request meets before a handler: limits, a place or none, and the rules for other sites.
 
 mod bodies;
+mod clock;
 mod cors;
 mod overload;
 mod rate_limit;
