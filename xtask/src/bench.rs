@@ -7,6 +7,7 @@ mod http;
 mod image;
 mod load;
 mod servers;
+mod telemetry;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -53,8 +54,11 @@ pub struct Options {
     /// Measure only what everything around a handler costs; needs wrk, taskset and two quiet cores
     #[arg(long, conflicts_with_all = ["cold", "incremental", "http", "cache", "assets"])]
     edge: bool,
-    /// Measure only the image: what it weighs, and how long it takes to build and to start; needs root, and many minutes
+    /// Measure only what the log and the traces cost; needs wrk, taskset and two quiet cores
     #[arg(long, conflicts_with_all = ["cold", "incremental", "http", "cache", "assets", "edge"])]
+    telemetry: bool,
+    /// Measure only the image: what it weighs, and how long it takes to build and to start; needs root, and many minutes
+    #[arg(long, conflicts_with_all = ["cold", "incremental", "http", "cache", "assets", "edge", "telemetry"])]
     image: bool,
 }
 
@@ -71,6 +75,9 @@ pub fn run(options: &Options) -> Result<()> {
     }
     if options.edge {
         return edge::run();
+    }
+    if options.telemetry {
+        return telemetry::run();
     }
     if options.image {
         return image::run();

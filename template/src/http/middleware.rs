@@ -78,7 +78,7 @@ pub fn around_public(
     let quota = settings.rate_limit.quota();
     let cors = Cors::of(&settings.cors);
     let mut edge = Edge::new(&settings.server, presentation, writes);
-    edge.senders.friends = cors.clone();
+    edge.senders.friends.clone_from(&cors);
     edge.limiter = quota.map(|quota| limits.limiter("client", quota));
     edge.places = Places::of(&settings.server);
     let routes = layered(routes, edge);

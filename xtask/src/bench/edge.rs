@@ -6,16 +6,8 @@
 use anyhow::{Result, ensure};
 
 use super::load::{Contender, contender, need_tools, pinned, take_turns};
-use super::servers::{build_beside, released, send, start_service, wait_for};
+use super::servers::{UNLIMITED, build_beside, released, start_service, wait_for, write_article};
 use crate::postgres::free_port;
-use crate::service::Service;
-
-/// Everything is on, but the limits are beyond what one client alone reaches, and each page is made anew.
-const SETTINGS: [(&str, &str); 3] = [
-    ("APP__RATE_LIMIT__REQUESTS", "1000000"),
-    ("APP__RATE_LIMIT__BURST", "1000000"),
-    ("APP__CACHE__READ_ENABLED", "false"),
-];
 
 /// As many as a list shows.
 const ARTICLES: usize = 20;
@@ -60,15 +52,22 @@ async fn main() -> anyhow::Result<()> {
 /// Measures and prints.
 pub fn run() -> Result<()> {
     need_tools()?;
-    let project = released()?;
+    let project = released(&[])?;
     let bare = build_beside(&project, "bare-api", MANIFEST, MAIN)?;
 
-    let full = start_service(&project, &SETTINGS)?;
-    let silent = [&SETTINGS[..], &[("APP__LOG__LEVEL", "off")]].concat();
+    // Everything is on, each page is made anew, and its links do not tell one server from another.
+    let own = [
+        ("APP__CACHE__READ_ENABLED", "false"),
+        ("APP__SERVER__PUBLIC_URL", "https://example.com"),
+    ];
+    let settings = [&UNLIMITED[..], &own].concat();
+    let full = start_service(&project, &settings)?;
+    let silent = [&settings[..], &[("APP__LOG__LEVEL", "off")]].concat();
     let silent = start_service(&project, &silent)?;
-    let article = write_articles(&full)?;
+    let articles = (1..=ARTICLES).map(|n| write_article(&full, &format!("Article {n}")));
+    let articles = articles.collect::<Result<Vec<_>>>()?;
     let rounds = [
-        ("an article as JSON, one row", article.as_str()),
+        ("an article as JSON, one row", articles[0].as_str()),
         ("a list of articles as JSON", "/api/v1/articles?limit=20"),
         ("a list of articles as a page", "/"),
     ];
@@ -78,7 +77,7 @@ pub fn run() -> Result<()> {
         alone
             .arg(port.to_string())
             .current_dir(&project)
-            .envs(SETTINGS)
+            .envs(settings.iter().copied())
             .env("APP_ENV", "test");
         let mut contenders = [
             contender("the handler alone, in axum", port, path, alone)?,
@@ -93,23 +92,4 @@ pub fn run() -> Result<()> {
         take_turns(title, &mut contenders, None)?;
     }
     Ok(())
-}
-
-/// The path of the last one.
-fn write_articles(service: &Service) -> Result<String> {
-    let mut path = String::new();
-    for n in 0..ARTICLES {
-        let article = format!(
-            r#"{{"title":"Article {n}","summary":"Some words about it.","status":"published","body":"Some text."}}"#
-        );
-        let sent = send(
-            &service.address,
-            "POST",
-            "/api/v1/articles",
-            service.authorization()?,
-            &article,
-        )?;
-        sent.location()?.clone_into(&mut path);
-    }
-    Ok(path)
 }

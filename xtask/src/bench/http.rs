@@ -62,7 +62,7 @@ struct Round {
 /// Measures and prints.
 pub fn run() -> Result<()> {
     need_tools()?;
-    let project = released()?;
+    let project = released(&[])?;
     let bare = build_beside(&project, "bare-axum", BARE_MANIFEST, BARE_MAIN)?;
 
     let service = start_service(&project, &[])?;

@@ -20,9 +20,15 @@ const NAME: &str = "axle-bench";
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A project with the default answers, built for release.
-pub fn released() -> Result<PathBuf> {
-    let project = demo::generated(NAME)?;
+/// The limits of a client are beyond what one alone reaches.
+pub const UNLIMITED: [(&str, &str); 2] = [
+    ("APP__RATE_LIMIT__REQUESTS", "1000000"),
+    ("APP__RATE_LIMIT__BURST", "1000000"),
+];
+
+/// A project with these answers, and the defaults for the rest, built for release.
+pub fn released(answers: &[(&str, &str)]) -> Result<PathBuf> {
+    let project = demo::generated_with(NAME, answers)?;
     println!("Building for release; this takes some minutes …");
     process::run(service::cargo(&project).args(["build", "--release"]))?;
     Ok(project)
@@ -111,4 +117,15 @@ pub fn wait_for(address: &str, path: &str, accepted: Option<&str>) -> Result<Vec
             Err(_) => thread::sleep(Duration::from_millis(20)),
         }
     }
+}
+
+/// Publishes a short article; the path of its JSON.
+pub fn write_article(service: &Service, title: &str) -> Result<String> {
+    let article = format!(
+        r#"{{"title":"{title}","summary":"Some words about it.","status":"published","body":"Some text."}}"#
+    );
+    let authorization = service.authorization()?;
+    let path = "/api/v1/articles";
+    let written = send(&service.address, "POST", path, authorization, &article)?;
+    Ok(written.location()?.to_owned())
 }
