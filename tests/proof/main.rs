@@ -1,5 +1,6 @@
 //! What the template renders, for every combination of answers, by the oldest and the newest cargo-generate.
 
+mod licenses;
 mod manifests;
 mod mutations;
 mod refusals;

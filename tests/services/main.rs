@@ -21,7 +21,11 @@ use xtask::template::Config;
 type Check = fn(&Generated) -> anyhow::Result<()>;
 
 /// In this order, for every profile.
-const CHECKS: [(&str, Check); 3] = [
+const CHECKS: [(&str, Check); 4] = [
+    (
+        "uses_all_its_dependencies",
+        Generated::uses_all_its_dependencies,
+    ),
     ("has_no_clippy_warning", Generated::has_no_clippy_warning),
     (
         "keeps_the_versions_of_the_shipped_lock",
@@ -48,6 +52,12 @@ fn main() -> ExitCode {
             checks.push((
                 "passes_its_own_tests_beside_those_of_the_cache",
                 Generated::passes_the_tests_beside_the_cache,
+            ));
+        }
+        if tested.contains(&profile.name) {
+            checks.push((
+                "documents_itself_without_a_broken_link",
+                Generated::documents_itself,
             ));
         }
         checks.extend(refusals::of(&profile));

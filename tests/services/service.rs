@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::OnceLock;
 
 use anyhow::{Context, Result, ensure};
@@ -17,6 +18,7 @@ use xtask::redis;
 use xtask::repo;
 use xtask::service::{self, Service};
 use xtask::suite::POSTGRES_URL;
+use xtask::tools;
 
 /// A profile's service, generated when the first check asks for it.
 pub struct Generated {
@@ -81,9 +83,25 @@ impl Generated {
         Ok(postgres.url("postgres"))
     }
 
+    pub fn uses_all_its_dependencies(&self) -> Result<()> {
+        let mut look = Command::new(tools::cargo_machete()?);
+        process::capture(look.current_dir(self.project()?))?;
+        Ok(())
+    }
+
     pub fn has_no_clippy_warning(&self) -> Result<()> {
         let args = ["clippy", "--all-targets", "--", "-D", "warnings"];
         process::capture(service::cargo(self.project()?).args(args))?;
+        Ok(())
+    }
+
+    /// As `scripts/check` of the project does.
+    pub fn documents_itself(&self) -> Result<()> {
+        let mut document = service::cargo(self.project()?);
+        document
+            .args(["doc", "--no-deps", "--document-private-items"])
+            .env("RUSTDOCFLAGS", "-D warnings");
+        process::capture(&mut document)?;
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! The steps of the suite about what leaves the machine: scripts, workflows, manifests, the image.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, ensure};
@@ -28,9 +29,24 @@ pub fn linted(suite: &mut Suite) -> Result<()> {
             // Installed once for all of them.
             lint.current_dir(&project).env("LINT_TOOLS", &tools);
             suite.check(lint)?;
+            allowed(suite, &project)?;
         }
     }
     Ok(())
+}
+
+/// Holds the dependencies against `deny.toml`, where cargo-deny is installed: to build it takes minutes. Its list of known
+/// holes is in the network, and not asked.
+fn allowed(suite: &mut Suite, project: &Path) -> Result<()> {
+    if tools::on_path(&["cargo-deny"]).is_none() {
+        return suite.skip(
+            "ship: bans, licenses and sources of dependencies",
+            "cargo-deny is not installed",
+        );
+    }
+    let mut deny = service::cargo(project);
+    deny.args("deny --offline check bans licenses sources".split(' '));
+    suite.check(deny)
 }
 
 /// Builds the image of the default service and runs it as production would.

@@ -12,6 +12,9 @@ use crate::repo;
 /// The oldest cargo-generate the template supports; it is tested as a binary, the newest as a library.
 pub const OLDEST: &str = "0.23.14";
 
+/// The version of cargo-machete that `scripts/tool` of a project names.
+const MACHETE: &str = "0.9.2";
+
 /// The oldest supported cargo-generate: from the `PATH`, from an earlier run, or installed now.
 pub fn oldest_cargo_generate() -> Result<PathBuf> {
     let own = repo::target().join("tools");
@@ -21,23 +24,35 @@ pub fn oldest_cargo_generate() -> Result<PathBuf> {
             return Ok(candidate.to_owned());
         }
     }
-    eprintln!(
-        "Installing cargo-generate {OLDEST} into target/tools; this takes some minutes, once."
-    );
+    install("cargo-generate", OLDEST)?;
+    Ok(installed)
+}
+
+/// cargo-machete, in the version that the projects use.
+pub fn cargo_machete() -> Result<PathBuf> {
+    let installed = repo::target().join("tools/bin/cargo-machete");
+    if !installed.is_file() {
+        install("cargo-machete", MACHETE)?;
+    }
+    Ok(installed)
+}
+
+/// Installs a program of cargo's into `target/tools`.
+fn install(name: &str, version: &str) -> Result<()> {
+    eprintln!("Installing {name} {version} into target/tools; this takes some minutes, once.");
     let mut install = process::cargo();
     install
         .args([
             "install",
-            &format!("cargo-generate@{OLDEST}"),
+            &format!("{name}@{version}"),
             "--locked",
             "--debug",
             "--root",
         ])
-        .arg(&own)
+        .arg(repo::target().join("tools"))
         .env("CARGO_PROFILE_DEV_DEBUG", "0")
         .env_remove("CARGO_TARGET_DIR"); // a temporary folder, gone when it is done
-    process::run(&mut install)?;
-    Ok(installed)
+    process::run(&mut install)
 }
 
 fn version(binary: &Path) -> Option<String> {
