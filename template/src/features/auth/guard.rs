@@ -145,7 +145,7 @@ impl Auth {
         permission: Permission,
         request: Request,
         next: Next,
-    ) -> Result<Response, (AuthError, Parts)> {
+    ) -> Result<Response, (AuthError, Box<Parts>)> {
         let (mut parts, body) = request.into_parts();
         let caller = self.caller(&parts.headers, &parts.extensions).await;
         match caller.and_then(|caller| permitted(caller, permission)) {
@@ -153,7 +153,7 @@ impl Auth {
                 caller.enter(&mut parts.extensions);
                 Ok(next.run(Request::from_parts(parts, body)).await)
             }
-            Err(error) => Err((error, parts)),
+            Err(error) => Err((error, Box::new(parts))),
         }
     }
 }

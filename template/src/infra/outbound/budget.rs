@@ -22,14 +22,14 @@ impl Budget {
         let more = |saved: u32| (saved < MOST).then_some(saved + 1);
         let _ = self
             .0
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+            .try_update(Ordering::Relaxed, Ordering::Relaxed, more);
     }
 
     /// Whether a retry is paid for.
     pub fn withdraw(&self) -> bool {
         let less = |saved: u32| saved.checked_sub(COST);
         self.0
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less)
+            .try_update(Ordering::Relaxed, Ordering::Relaxed, less)
             .is_ok()
     }
 }

@@ -63,7 +63,7 @@ impl SpanProcessor for Bounded {
         let one_more = |waiting| (waiting < MOST).then_some(waiting + 1);
         let place = self
             .waiting
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
+            .try_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
         match place {
             Ok(_) => self.batches.on_end(span),
             Err(_) => count_lost(1),
