@@ -14,7 +14,7 @@ use crate::component::{Component, Health, Probe, Route, Routes, Samples, Task, W
 use crate::handlers::operator::debug::TaskTable;
 use crate::handlers::system::Phase;
 use crate::http::problem::Presentation;
-use crate::http::{Front, Listeners, ServerSettings};
+use crate::http::{Edge, Front, Listeners, Operator, ServerSettings};
 use crate::platform::Platform;
 use crate::telemetry::{Failure, FailureKind};
 use crate::{handlers, http, infra, telemetry};
@@ -81,7 +81,7 @@ fn stores(platform: &Platform) -> Component {
 fn warm_up(
     platform: &Platform,
     warm: Vec<Warm>,
-    routes: Router,
+    routes: Edge,
     is_starting: Arc<AtomicBool>,
 ) -> Option<Task> {
     let settings = &platform.settings.cache;
@@ -102,7 +102,7 @@ fn warm_up(
 pub struct App {
     platform: Platform,
     public: Front,
-    operator: Router,
+    operator: Operator,
     routes: Vec<Route>,
     document: OpenApi,
     tasks: Vec<Task>,
@@ -143,14 +143,12 @@ impl App {
 
         //+ pages = pages.get("/", handlers::system::index); //~{% endif %}
 
-        let (api, document) = OpenApiRouter::with_openapi(base_document())
-            .nest("/api/v1", api)
-            .split_for_parts();
+        let (api, document) = documented(api);
         let (pages, mut routes) = pages.into_parts();
         routes.extend(documented_routes(&document));
         routes.sort();
-        let public = http::around_public(
-            pages.merge(http::around_api(api)).merge(viewer(&document)),
+        let public = Edge::public(
+            pages.merge(api).merge(viewer(&document)),
             &platform.settings,
             presentation,
             platform.tasks.clone(),
@@ -169,7 +167,7 @@ impl App {
         let (operator, _) = operator.join(debug)?.into_parts();
         Ok(Self {
             public: front,
-            operator: http::around_operator(operator, &platform.settings, platform.tasks.clone()),
+            operator: Operator::new(operator, &platform.settings, platform.tasks.clone()),
             platform,
             routes,
             document,
@@ -280,6 +278,15 @@ fn viewer(document: &OpenApi) -> SwaggerUi {
         // By default it sends the address of the document to a validator on the internet.
         .config(Config::default().validator_url("none"))
         .url("/api/openapi.json", document.clone())
+}
+
+/// The routes of the API, and what is to be known of them.
+fn documented(api: OpenApiRouter) -> (Router, OpenApi) {
+    let (api, mut document) = OpenApiRouter::with_openapi(base_document())
+        .nest(http::api::PREFIX, api)
+        .split_for_parts();
+    http::responses::add_those_around(&mut document);
+    (api, document)
 }
 
 /// The document before any component has added to it.

@@ -3,6 +3,8 @@
 //! Where the suite runs, no image can be fetched. The two the Dockerfile begins with are stood in for: the one with the
 //! compiler by an empty one into which this machine's programs are mounted, the other by the Debian packages it is made of.
 
+mod pod;
+
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -49,7 +49,7 @@ fn allowed(suite: &mut Suite, project: &Path) -> Result<()> {
     suite.check(deny)
 }
 
-/// Builds the image of the default service and runs it as production would.
+/// Builds the image of the default service and runs it as production would, alone and as the pod of its manifests.
 pub fn image(suite: &mut Suite) -> Result<()> {
     if let Some(obstacle) = image::obstacle() {
         return suite.skip("ship: the image", &obstacle);
@@ -71,6 +71,23 @@ pub fn image(suite: &mut Suite) -> Result<()> {
         code == 0,
         "after SIGTERM it ended with {code}:\n{}",
         container.logs()?
+    );
+    suite.count_one();
+    drop(container);
+    pod(suite, &store, &project, tag)
+}
+
+fn pod(suite: &mut Suite, store: &image::Store, project: &Path, tag: &str) -> Result<()> {
+    if tools::on_path(&["kubectl"]).is_none() {
+        return suite.skip("ship: the pod of the manifests", "kubectl is not installed");
+    }
+    let pod = store.play(project, tag)?;
+    pod.examine()?;
+    let code = pod.stop()?;
+    ensure!(
+        code == 0,
+        "after SIGTERM the pod ended with {code}:\n{}",
+        pod.logs()?
     );
     suite.count_one();
     Ok(())

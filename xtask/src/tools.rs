@@ -1,19 +1,17 @@
 //! Programs a fresh machine lacks: each is found, or installed, or named in one sentence.
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::process;
 use crate::repo;
 
 /// The oldest cargo-generate the template supports; it is tested as a binary, the newest as a library.
 pub const OLDEST: &str = "0.23.14";
-
-/// The version of cargo-machete that `scripts/tool` of a project names.
-const MACHETE: &str = "0.9.2";
 
 /// The oldest supported cargo-generate: from the `PATH`, from an earlier run, or installed now.
 pub fn oldest_cargo_generate() -> Result<PathBuf> {
@@ -28,11 +26,15 @@ pub fn oldest_cargo_generate() -> Result<PathBuf> {
     Ok(installed)
 }
 
-/// cargo-machete, in the version that the projects use.
+/// cargo-machete, in the version that the projects install with `scripts/tool`.
 pub fn cargo_machete() -> Result<PathBuf> {
     let installed = repo::target().join("tools/bin/cargo-machete");
     if !installed.is_file() {
-        install("cargo-machete", MACHETE)?;
+        let versions = fs::read_to_string(repo::root().join("template/scripts/tool"))?;
+        let version = versions.split_once("cargo-machete) version=");
+        let version = version.and_then(|(_, after)| after.split_whitespace().next());
+        let version = version.context("scripts/tool names no version of cargo-machete")?;
+        install("cargo-machete", version)?;
     }
     Ok(installed)
 }

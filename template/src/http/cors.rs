@@ -1,18 +1,18 @@
 //! Which other sites' scripts may use the API (the CORS protocol of <https://fetch.spec.whatwg.org>): none by default.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::Request;
 use axum::http::header::{
     ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, CONTENT_TYPE, COOKIE, ETAG, HeaderName, IF_MATCH,
     IF_MODIFIED_SINCE, IF_NONE_MATCH, LINK, LOCATION, ORIGIN, RETRY_AFTER,
 };
 use axum::http::{HeaderValue, Method, StatusCode};
-use axum::middleware::Next;
 use axum::response::Response;
+use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
-use tower::{Layer, ServiceExt};
+use tower::{Layer, ServiceExt, service_fn};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use validator::{Validate, ValidationError};
 
@@ -124,26 +124,29 @@ impl Cors {
         };
         is_allowed && super::is_api(request.uri().path())
     }
-}
 
-/// Tells browsers that they may show another site what the API answers. Pages are not touched.
-pub(super) async fn share(State(cors): State<Cors>, request: Request, next: Next) -> Response {
-    let is_options = request.method() == Method::OPTIONS;
-    let is_preflight = is_options
-        && request
-            .headers()
-            .contains_key(ACCESS_CONTROL_REQUEST_METHOD);
-    // To the layer every OPTIONS is a preflight.
-    if !super::is_api(request.uri().path()) || is_options && !is_preflight {
-        return next.run(request).await;
+    /// Answers, and tells browsers that they may show another site what the API says; pages are not touched. Also says
+    /// whether the browser has only asked if it may ask.
+    pub async fn share<F>(
+        &self,
+        request: Request,
+        answer: impl Fn(Request) -> F,
+    ) -> (Response, bool)
+    where
+        F: Future<Output = Response>,
+    {
+        let is_options = request.method() == Method::OPTIONS;
+        let asked = ACCESS_CONTROL_REQUEST_METHOD;
+        let is_preflight = is_options && request.headers().contains_key(asked);
+        // To the layer every OPTIONS is a preflight.
+        if !super::is_api(request.uri().path()) || is_options && !is_preflight {
+            return (answer(request).await, false);
+        }
+        let service = service_fn(|request| answer(request).map(Ok::<_, Infallible>));
+        let Ok(mut response) = self.layer.layer(service).oneshot(request).await;
+        if is_preflight {
+            *response.status_mut() = StatusCode::NO_CONTENT;
+        }
+        (response, is_preflight)
     }
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let Ok(response) = cors.layer.layer(next).oneshot(request).await;
-    let mut response: Response = response.map(Body::new);
-    if is_preflight {
-        *response.status_mut() = StatusCode::NO_CONTENT;
-        // No other layer has seen it.
-        route.map(|route| response.extensions_mut().insert(route));
-    }
-    response
 }

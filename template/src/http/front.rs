@@ -1,24 +1,22 @@
 //! What every request meets first: a name, an answer if it asks for something in memory, a line in the log.{% capture body %}
 //!
-//! Everything else goes on to the routes and the layers around them. Nobody can tell from an answer, its line in the log or
+//! Everything else goes on to the edge and the routes in it. Nobody can tell from an answer, its line in the log or
 //! the metrics which way it went; tests hold the two equal.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::Router;
 use axum::body::{Body, HttpBody};
-use axum::extract::{ConnectInfo, MatchedPath};
 use axum::http::header::{ALLOW, CONTENT_LENGTH, STRICT_TRANSPORT_SECURITY, USER_AGENT};
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use bytes::Bytes;
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
-use tower::ServiceExt;
 use tracing::Instrument;
 
 use super::client_address::{ClientAddress, TrustedProxies};
+use super::edge::Edge;
 use super::page_cache::{Asked, CacheStatus, PageCache, STATUS_HEADER};
 use super::request_id::RequestId;
 use super::security::{self, SecuritySettings};
@@ -33,7 +31,7 @@ pub struct Front(Arc<Parts>);
 #[derive(Clone)]
 struct Parts {
     pages: PageCache,
-    routes: Router,
+    routes: Edge,
     proxies: TrustedProxies,
     /// For those who come by https.
     strict_transport: Option<HeaderValue>,
@@ -121,7 +119,7 @@ impl Answer for Front {
 
 impl Front {
     #[must_use]
-    pub fn new(pages: PageCache, routes: Router, clock: Clock) -> Self {
+    pub fn new(pages: PageCache, routes: Edge, clock: Clock) -> Self {
         Self(Arc::new(Parts {
             pages,
             routes,
@@ -230,26 +228,21 @@ impl Front {
         let (method, uri) = (label(request.method()), request.uri().clone());
         let user_agent = request.headers().get(USER_AGENT).cloned();
         let sent = request.body().size_hint().exact().filter(|sent| *sent > 0);
-        request
-            .extensions_mut()
-            .insert(ConnectInfo(connection.address));
         request.extensions_mut().insert(client);
         request.extensions_mut().insert(arrival.id.clone());
         let in_flight = InFlight::enter();
         let span = tracing::info_span!("request", request_id = arrival.id.as_str()); //~{% if features contains "otel" %}
         let span = arrival.trace.span().unwrap_or(span); //~{% endif %}
-        let answer = self.0.routes.clone().oneshot(request).instrument(span);
-        let Ok(mut response) = answer.await;
+        let answer = self.0.routes.route(request.map(Body::new));
+        let (mut response, route) = answer.instrument(span).await;
         drop(in_flight);
-        let route = response.extensions_mut().remove::<MatchedPath>();
-        let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
+        let route = route.name();
         let status = response.status();
         if status == StatusCode::NOT_MODIFIED {
             // The router says 0, but it would be the length of the page that is not sent (RFC 9110, section 8.6).
             response.headers_mut().remove(CONTENT_LENGTH);
         }
         if status == StatusCode::METHOD_NOT_ALLOWED {
-            // Here, because the router adds the list outside of all layers.
             sort_allowed(response.headers_mut());
         }
         security::protect(response.headers_mut(), route);

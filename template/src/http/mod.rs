@@ -1,17 +1,18 @@
-//! What every handler shares: the server, the front with the pages in memory, the layers around the routes, problems,
+//! What every handler shares: the server, the front with the pages in memory, the edge around the routes, problems,
 //! extractors, the page cache.{% capture body %}
 
-pub mod accept; //~{% if frontend == "pages" %}
+pub mod accept;
+pub mod api; //~{% if frontend == "pages" %}
 pub mod assets; //~{% endif %}
 pub mod client_address;
 pub mod cookies;
 pub mod cors;
 mod cross_site;
 pub mod csrf;
+mod edge;
 pub mod extract;
 mod front;
 mod healthcheck;
-mod middleware;
 mod operator;
 mod overload;
 pub mod page_cache;
@@ -19,16 +20,17 @@ mod pieces;
 pub mod problem;
 pub mod rate_limit;
 mod request_id;
+pub mod responses;
 pub mod security;
 mod server; //~{% if features contains "otel" %}
 mod trace; //~{% endif %}
 mod visit;
 
 pub use client_address::{ClientAddress, is_https};
+pub use edge::Edge;
 pub use front::Front;
 pub use healthcheck::healthcheck;
-pub use middleware::{around, around_api, around_public};
-pub use operator::around_operator;
+pub use operator::Operator;
 pub use problem::{FieldError, Kind, Problem};
 pub use request_id::RequestId;
 pub use server::{

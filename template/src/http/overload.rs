@@ -17,6 +17,14 @@ pub(super) struct Places {
     patience: Duration,
 }
 
+/// Why a request is shed.
+const FULL: &str = "queue_full";
+const TIMEOUT: &str = "queue_timeout";
+
+fn count(reason: &'static str, shed: u64) {
+    counter!("http_requests_shed_total", "reason" => reason).increment(shed);
+}
+
 /// The place of a request. It is free again when this is dropped, so work that outlives its client can hold it.
 pub(super) type Place = OwnedSemaphorePermit;
 
@@ -24,6 +32,10 @@ impl Places {
     /// `None` if the settings name no limit.
     pub fn of(settings: &ServerSettings) -> Option<Self> {
         let places = settings.concurrency as usize;
+        // So that the first one that is shed is an increase.
+        for reason in [FULL, TIMEOUT] {
+            count(reason, 0);
+        }
         (places > 0).then(|| Self {
             free: Arc::new(Semaphore::new(places)),
             queue: Arc::new(Semaphore::new(settings.queue_depth as usize)),
@@ -37,7 +49,7 @@ impl Places {
             return Ok(place);
         }
         self.wait().await.map_err(|reason| {
-            counter!("http_requests_shed_total", "reason" => reason).increment(1);
+            count(reason, 1);
             Problem::new(Kind::Overloaded)
                 .detail("There are too many requests at the moment.")
                 .retry_after_seconds(1)
@@ -45,11 +57,11 @@ impl Places {
     }
 
     async fn wait(&self) -> Result<Place, &'static str> {
-        let _turn = self.queue.try_acquire().map_err(|_| "queue_full")?;
+        let _turn = self.queue.try_acquire().map_err(|_| FULL)?;
         let place = Arc::clone(&self.free).acquire_owned();
         match tokio::time::timeout(self.patience, place).await {
             Ok(Ok(permit)) => Ok(permit),
-            _ => Err("queue_timeout"),
+            _ => Err(TIMEOUT),
         }
     }
 }

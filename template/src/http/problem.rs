@@ -119,23 +119,21 @@ impl Problem {
         self.detail(broken.to_string()).cause(broken)
     }
 
-    fn document(&self, request: &About, development: bool) -> ProblemDocument {
+    fn document(&self, request: &About, route: Option<&str>) -> ProblemDocument {
+        let development = request.presentation.development;
         ProblemDocument {
             kind: format!("/problems/{}", self.kind.name()),
             title: self.kind.title(),
             status: self.kind.status().as_u16(),
             detail: self.detail.clone(),
-            instance: request.uri.path().to_owned(),
+            instance: request.path().to_owned(),
             request_id: request.id().to_owned(),
             errors: self.errors.clone(),
             causes: match &self.cause {
                 Some(cause) if development => cause.chain().map(ToString::to_string).collect(),
                 _ => Vec::new(),
             },
-            route: request
-                .route()
-                .filter(|_| development)
-                .map(ToOwned::to_owned),
+            route: route.filter(|_| development).map(ToOwned::to_owned),
         }
     }
 }
@@ -215,7 +213,6 @@ pub struct Presentation {
 
 /// What an error says of the request that it answers.
 pub(super) struct About {
-    pub route: Option<MatchedPath>,
     uri: Uri,
     id: Option<RequestId>,
     form: Form,
@@ -229,7 +226,6 @@ impl About {
             None => &[Form::Json, Form::Text],
         };
         Self {
-            route: request.extensions().get().cloned(),
             uri: request.uri().clone(),
             id: request.extensions().get().cloned(),
             form: accept::preferred(request.headers(), offered),
@@ -238,11 +234,12 @@ impl About {
     }
 
     /// Gives an error its final form, and logs the cause of those that are our fault. Other answers stay as they are.
-    pub fn present(&self, mut response: Response) -> Response {
+    pub fn present(&self, mut response: Response, route: Option<&MatchedPath>) -> Response {
         let status = response.status();
         if !status.is_client_error() && !status.is_server_error() {
             return response;
         }
+        let route = route.map(MatchedPath::as_str);
         let problem = match response.extensions_mut().remove::<Arc<Problem>>() {
             Some(problem) => problem,
             // A handler's own report, such as that of /health, and a page that was made to be kept.
@@ -254,23 +251,23 @@ impl About {
             None => Arc::new(Problem::new(Kind::of_status(status))),
         };
         if status.is_server_error() {
-            report(&problem, status, self);
+            report(&problem, status, self, route);
         }
         let headers = std::mem::take(response.headers_mut());
-        render(&problem, status, headers, self)
+        render(&problem, status, headers, self, route)
+    }
+
+    pub fn path(&self) -> &str {
+        self.uri.path()
     }
 
     fn id(&self) -> &str {
         self.id.as_ref().map_or("", RequestId::as_str)
     }
-
-    fn route(&self) -> Option<&str> {
-        self.route.as_ref().map(MatchedPath::as_str)
-    }
 }
 
 /// Logs the cause, which no answer shows, and counts the failure.
-fn report(problem: &Problem, status: StatusCode, about: &About) {
+fn report(problem: &Problem, status: StatusCode, about: &About, route: Option<&str>) {
     let causes = problem.cause.as_ref().map(|cause| format!("{cause:#}"));
     tracing::error!(
         status = status.as_u16(),
@@ -287,7 +284,7 @@ fn report(problem: &Problem, status: StatusCode, about: &About) {
         kind,
         cause: causes.as_deref(),
         request_id: about.id(),
-        route: about.route(),
+        route,
     });
 }
 
@@ -302,9 +299,10 @@ fn render(
     status: StatusCode,
     mut headers: HeaderMap,
     about: &About,
+    route: Option<&str>,
 ) -> Response {
     let presentation = about.presentation;
-    let document = problem.document(about, presentation.development);
+    let document = problem.document(about, route);
     let page = presentation
         .page
         .filter(|_| about.form == Form::Html)

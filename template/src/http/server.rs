@@ -13,16 +13,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, HttpBody};
-use axum::extract::ConnectInfo;
+use axum::BoxError;
+use axum::body::HttpBody;
 use axum::http::Request;
 use axum::response::Response;
-use axum::{BoxError, Router};
 use bytes::Bytes;
 use hyper::body::Incoming;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
 
 use self::connection::{Connections, Phase};
 use self::listener::Accepted;
@@ -50,24 +48,6 @@ pub trait Answer: Clone + Send + 'static {
         client: &Arc<Client>,
         request: Request<Incoming>,
     ) -> impl Future<Output = Response<Self::Body>> + Send + use<Self>;
-}
-
-/// Routes and the layers that belong to them.
-impl Answer for Router {
-    type Body = Body;
-
-    fn answer(
-        &self,
-        client: &Arc<Client>,
-        mut request: Request<Incoming>,
-    ) -> impl Future<Output = Response> + Send + use<> {
-        request.extensions_mut().insert(ConnectInfo(client.address));
-        let answer = self.clone().oneshot(request);
-        async move {
-            let Ok(response) = answer.await;
-            response
-        }
-    }
 }
 
 /// Lets `service` answer on `listener` until `stop`, then lets the requests in flight finish, for at most

@@ -88,6 +88,7 @@ impl Outbound {
     pub fn new(settings: &OutboundSettings, clock: Clock) -> anyhow::Result<Self> {
         // Somebody else may have installed one, which does as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        resilience::count_from_now("outbound");
         let guard = Guard::new(settings.allow.clone());
         let trusted = client(settings).redirect(Policy::limited(MOST_REDIRECTS));
         let guarded = client(settings)

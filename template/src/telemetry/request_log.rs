@@ -56,7 +56,7 @@ pub struct RequestRecord<'a> {
     /// When it was answered, in microseconds since the Unix epoch.
     pub at: i64,
     pub method: &'static str,
-    /// The template of the route, or `unmatched`.
+    /// The template of the route, `unmatched`, or `preflight`.
     pub route: &'a str,
     pub path: &'a str,
     pub status: u16,

@@ -83,12 +83,13 @@ fn size(bytes: u64) -> f64 {
 }
 
 /// Counts a request until it is dropped, which happens in the middle when the client goes away.
-pub struct InFlight(Gauge);
+pub struct InFlight(&'static Gauge);
 
 impl InFlight {
     #[must_use]
     pub fn enter() -> Self {
-        let gauge = gauge!("http_requests_in_flight");
+        static GAUGE: LazyLock<Gauge> = LazyLock::new(|| gauge!("http_requests_in_flight"));
+        let gauge = &*GAUGE;
         gauge.increment(1);
         Self(gauge)
     }

@@ -46,12 +46,28 @@ async fn the_background_tasks_are_named() {
 }
 
 #[tokio::test]
+async fn the_memory_in_use_adds_up() {
+    let used = asked("/debug/memory").await.json();
+    let of = |name: &str| used[name].as_u64().expect("a number");
+    // The kernel counts pages in batches, for each thread its own.
+    let about = 1024 * 1024 * of("threads");
+    assert!(of("anonymous") > 0 && of("file") > 0, "{used}");
+    assert!(
+        of("anonymous") + of("file") <= of("resident") + about,
+        "{used}"
+    );
+    assert!(of("resident") <= of("resident_peak") + about, "{used}");
+    assert!(of("anonymous") <= of("reserved") + about, "{used}");
+}
+
+#[tokio::test]
 async fn none_of_it_is_shown_without_the_token() {
     let app = TestApp::with(&[TOKEN]).await;
     for path in [
         "/debug/routes",
         "/debug/config",
         "/debug/tasks",
+        "/debug/memory",
         "/debug/pprof/profile",
     ] {
         assert_eq!(

@@ -7,18 +7,17 @@ mod overload;
 mod rate_limit;
 
 use app::http::rate_limit::RateLimits;
-use app::http::{ClientAddress, around_public, problem::Presentation};
+use app::http::{self, ClientAddress, problem::Presentation};
 use app::settings::Settings;
+use axum::Router;
 use axum::body::Body;
-use axum::{Extension, Router};
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt;
 
 use crate::support::{Answer, fixed_clock, request, settings_alone};
 
-/// Routes behind the layers that strangers meet.
+/// Routes behind what strangers meet.
 #[derive(Clone)]
-struct Edge(Router);
+struct Edge(http::Edge);
 
 impl Edge {
     fn around(routes: Router, overrides: &[(&str, &str)]) -> Self {
@@ -27,24 +26,22 @@ impl Edge {
 
     fn with(routes: Router, settings: &Settings) -> Self {
         let limits = RateLimits::local(fixed_clock());
-        let routes = around_public(
+        Self(http::Edge::public(
             routes,
             settings,
             Presentation::default(),
             TaskTracker::new(),
             &limits,
-        );
-        let client = ClientAddress {
-            ip: [192, 0, 2, 1].into(),
-            is_https: false,
-        };
-        Self(routes.layer(Extension(client)))
+        ))
     }
 
     async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
-        let request = request(method, path, headers, Body::empty());
-        let answer = self.0.clone().oneshot(request).await;
-        Answer::of(answer.expect("an answer")).await
+        let mut request = request(method, path, headers, Body::empty());
+        request.extensions_mut().insert(ClientAddress {
+            ip: [192, 0, 2, 1].into(),
+            is_https: false,
+        });
+        Answer::of(self.0.answer(request).await).await
     }
 
     async fn get(&self, path: &str) -> Answer {

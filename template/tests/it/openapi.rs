@@ -1,11 +1,12 @@
 //! The OpenAPI document against the code.
 
 use std::collections::BTreeSet;
+use std::io::Read;
 
 use axum::body::Body;
 use serde_json::Value;
 
-use crate::support::{JSON, TestApp};
+use crate::support::{Answer, JSON, TestApp};
 
 /// The document as it is committed.
 const COMMITTED: &str = include_str!("../../openapi.json");
@@ -19,6 +20,15 @@ fn operations(document: &Value) -> Vec<(String, String, Value)> {
             .map(|(method, operation)| (method.to_uppercase(), path.clone(), operation.clone()))
     });
     operations.collect()
+}
+
+/// An answer, also one that many operations share.
+fn response<'a>(document: &'a Value, operation: &'a Value, status: &str) -> &'a Value {
+    let response = &operation["responses"][status];
+    match response["$ref"].as_str() {
+        Some(shared) => document.pointer(&shared[1..]).expect("a shared response"),
+        None => response,
+    }
 }
 
 #[tokio::test]
@@ -67,9 +77,32 @@ fn every_reference_leads_somewhere_and_every_response_is_described() {
         assert!(document.pointer(reference).is_some(), "{reference}");
     }
     for (method, path, operation) in operations(&document) {
-        for (status, response) in operation["responses"].as_object().expect("responses") {
-            let description = &response["description"];
+        for status in operation["responses"]
+            .as_object()
+            .expect("responses")
+            .keys()
+        {
+            let description = &response(&document, &operation, status)["description"];
             assert!(description.is_string(), "{method} {path} {status}");
+        }
+    }
+}
+
+#[test]
+fn what_may_be_answered_in_place_of_any_handler_is_in_every_operation() {
+    let document: Value = serde_json::from_str(COMMITTED).unwrap();
+    for (method, path, operation) in operations(&document) {
+        let of_writes = (method != "GET").then_some("403");
+        for status in ["406", "429", "500", "503", "504"]
+            .into_iter()
+            .chain(of_writes)
+        {
+            let content = &response(&document, &operation, status)["content"];
+            let schema = &content["application/problem+json"]["schema"]["$ref"];
+            assert_eq!(
+                schema, "#/components/schemas/Problem",
+                "{method} {path} {status}"
+            );
         }
     }
 }
@@ -84,7 +117,7 @@ async fn every_documented_operation_answers_as_documented() {
         let address = path.replace("{id}", "00000000-0000-0000-0000-000000000000");
         let answer = app.call(&method, &address, &[JSON], Body::from(body)).await;
         let status = answer.status;
-        let documented = &operation["responses"][status.to_string()];
+        let documented = response(&document, &operation, &status.to_string());
         assert!(
             !documented.is_null(),
             "{method} {path}: {status} is not documented"
@@ -99,13 +132,22 @@ async fn every_documented_operation_answers_as_documented() {
     }
 }
 
+/// Files of the viewer are in the binary as browsers get them.
+fn unpacked(answer: &Answer) -> String {
+    assert_eq!(answer.header("content-encoding"), "gzip");
+    let mut text = String::new();
+    let mut packed = flate2::read::GzDecoder::new(&*answer.body);
+    packed.read_to_string(&mut text).expect("text");
+    text
+}
+
 #[tokio::test]
 async fn the_viewer_loads_nothing_from_elsewhere() {
     let app = TestApp::start().await;
     let viewer = app.get("/api/docs/").await;
     assert_eq!(viewer.status, 200);
     assert!(viewer.header("content-type").starts_with("text/html"));
-    let html = viewer.text();
+    let html = unpacked(&viewer);
     assert!(!html.contains("//"), "an address of another host in {html}");
     for file in [
         "swagger-ui.css",

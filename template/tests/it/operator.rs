@@ -1,16 +1,12 @@
 //! What operators may do, who is let in, and what is left behind in the log and the metrics.
 
-use std::convert::Infallible;
-
 use app::handlers::operator;
-use app::http::around_operator;
+use app::http;
 use app::infra::cache::{Cache, Policy, Store};
 use app::platform::Platform;
 use app::telemetry::Exporter;
-use axum::Router;
 use axum::body::Body;
 use serde_json::json;
-use tower::ServiceExt;
 
 use crate::support::{ARTICLES, Answer, Home, Log, TestApp, request};
 
@@ -22,7 +18,7 @@ const STATS: &str = "/admin/cache/stats";
 
 /// The operator's routes over a cache in memory.
 struct Operator {
-    routes: Router,
+    answers: http::Operator,
     cache: Store,
 }
 
@@ -36,16 +32,14 @@ impl Operator {
         let platform = Platform::offline(settings).expect("a platform");
         let (routes, _) = operator::component(&platform).operator.into_parts();
         Self {
-            routes: around_operator(routes, &platform.settings, platform.tasks.clone()),
+            answers: http::Operator::new(routes, &platform.settings, platform.tasks.clone()),
             cache: platform.cache.clone(),
         }
     }
 
     async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
         let request = request(method, path, headers, Body::empty());
-        let answer: Result<_, Infallible> = self.routes.clone().oneshot(request).await;
-        let Ok(answer) = answer;
-        Answer::of(answer).await
+        Answer::of(self.answers.respond(request, None).await).await
     }
 
     async fn post(&self, path: &str) -> Answer {

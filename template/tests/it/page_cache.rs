@@ -91,7 +91,7 @@ impl Site {
         let settings = settings_alone(&[]);
         let store = Store::in_memory(settings.cache, clock.clone());
         let pages = PageCache::new(&store, clock.clone());
-        let routes = http::around(
+        let routes = http::Edge::private(
             routes(pages.clone()),
             &settings.server,
             Presentation::default(),

@@ -1,6 +1,5 @@
 //! Errors as clients see them, health, and what is around every request.
 
-use std::convert::Infallible;
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +8,7 @@ use app::component::{Health, Probe};
 use app::domain::error::StoreError;
 use app::handlers::system::{self, Phase};
 use app::http::problem::Presentation;
-use app::http::{Problem, around};
+use app::http::{Edge, Problem};
 use app::telemetry::{self, Exporter, Failure, FailureKind};
 use axum::Router;
 use axum::body::Body;
@@ -17,7 +16,6 @@ use axum::routing::{get, post};
 use serde_json::json;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt;
 use uuid::Uuid;
 
 use crate::support::{ARTICLES, Answer, Home, TestApp, published, request};
@@ -84,12 +82,9 @@ async fn answer_of(routes: Router, overrides: &[(&str, &str)], path: &str) -> An
         page: None,
         development: settings.environment.is_development(),
     };
-    let service = around(routes, &settings.server, presentation, TaskTracker::new());
-    let answer = service
-        .oneshot(request("GET", path, &[], Body::empty()))
-        .await;
-    let Ok(answer): Result<_, Infallible> = answer;
-    Answer::of(answer).await
+    let service = Edge::private(routes, &settings.server, presentation, TaskTracker::new());
+    let request = request("GET", path, &[], Body::empty());
+    Answer::of(service.answer(request).await).await
 }
 
 #[tokio::test]
@@ -105,15 +100,15 @@ async fn a_write_goes_to_its_end_without_its_client() {
     };
     let (settings, writes) = (Home::new().await.settings(&[]), TaskTracker::new());
     let routes = Router::new().route("/", post(write));
-    let service = around(
+    let service = Edge::private(
         routes,
         &settings.server,
         Presentation::default(),
         writes.clone(),
     );
 
-    let call = service.oneshot(request("POST", "/", &[], Body::empty()));
-    let client = tokio::spawn(call);
+    let request = request("POST", "/", &[], Body::empty());
+    let client = tokio::spawn(async move { service.answer(request).await });
     arrival.recv().await.expect("the handler runs");
     client.abort();
     assert!(client.await.unwrap_err().is_cancelled());
@@ -366,6 +361,21 @@ async fn requests_are_counted_by_route_and_never_by_path() {
     assert!(series(&other) >= 50);
     let id = location.rsplit('/').next().unwrap();
     assert!(!metrics.to_lowercase().contains("storm") && !metrics.contains(id));
+}
+
+#[tokio::test]
+async fn a_preflight_is_counted_as_one_whatever_its_path() {
+    let friend = "https://app.example.com";
+    let settings = [("APP__CORS__ALLOW_ORIGINS", "[\"https://app.example.com\"]")];
+    let app = TestApp::with(&settings).await;
+    let headers = [("origin", friend), ("access-control-request-method", "PUT")];
+    for path in [ARTICLES, "/api/v1/nowhere"] {
+        let answer = app.call("OPTIONS", path, &headers, Body::empty()).await;
+        assert_eq!(answer.status, 204, "{path}");
+    }
+    let metrics = app.operator("/metrics").await;
+    let series = "http_requests_total{method=\"OPTIONS\",route=\"preflight\",status=\"204\"} 2";
+    assert!(metrics.text().contains(series));
 }
 
 #[tokio::test]

@@ -4,10 +4,8 @@ use app::features::{sitemap, spa};
 use app::http::problem::Presentation;
 use app::platform::Platform;
 use app::{handlers, http, infra};
-use axum::Router;
 use axum::body::Body;
 use serde_json::{Value, json};
-use tower::ServiceExt;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::support::{ARTICLES, Answer, Home, JSON, fixed_clock, published, request};
@@ -16,7 +14,7 @@ const BROWSER: (&str, &str) = ("accept", "text/html,application/xhtml+xml,*/*;q=
 
 /// The API and the application, without a listener.
 struct Site {
-    routes: Router,
+    routes: http::Edge,
     _home: Home,
 }
 
@@ -28,13 +26,15 @@ impl Site {
         let platform = platform.expect("a platform");
         let articles = infra::articles::service(&platform);
         let api = handlers::articles::component(articles.clone()).api;
-        let (api, _) = OpenApiRouter::new().nest("/api/v1", api).split_for_parts();
+        let (api, _) = OpenApiRouter::new()
+            .nest(http::api::PREFIX, api)
+            .split_for_parts();
         let pages = spa::component(&platform)
             .pages
             .merge(spa::articles::component(articles.clone(), &platform).pages)
             .merge(sitemap::component(articles, [], &platform).pages);
         let (pages, _) = pages.into_parts();
-        let routes = http::around(
+        let routes = http::Edge::private(
             pages.merge(api),
             &platform.settings.server,
             Presentation::default(),
@@ -52,8 +52,7 @@ impl Site {
 
     async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Body) -> Answer {
         let request = request(method, path, headers, body);
-        let response = self.routes.clone().oneshot(request).await;
-        Answer::of(response.expect("an answer")).await
+        Answer::of(self.routes.answer(request).await).await
     }
 
     async fn browse(&self, path: &str) -> Answer {

@@ -3,8 +3,10 @@
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
+use app::http::page_cache::PageCache;
 use app::http::problem::Presentation;
-use app::http::{self, around};
+use app::http::{self, Edge, Front};
+use app::infra::cache::Store;
 use axum::Router;
 use axum::body::Body;
 use axum::routing::get;
@@ -17,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::support::{request, settings_alone};
+use crate::support::{fixed_clock, request, settings_alone};
 
 #[tokio::test]
 async fn an_answer_is_sent_while_the_rest_of_it_is_being_made() {
@@ -25,17 +27,20 @@ async fn an_answer_is_sent_while_the_rest_of_it_is_being_made() {
     let body = Arc::new(Mutex::new(Some(Body::new(body))));
     let handler = async move || body.lock().expect("no panic").take().expect("one request");
     let routes = Router::new().route("/", get(handler));
-    let settings = settings_alone(&[]).server;
-    let routes = around(
+    let settings = settings_alone(&[]);
+    let edge = Edge::private(
         routes,
-        &settings,
+        &settings.server,
         Presentation::default(),
         TaskTracker::new(),
     );
+    let clock = fixed_clock();
+    let store = Store::in_memory(settings.cache, clock.clone());
+    let front = Front::new(PageCache::new(&store, clock.clone()), edge, clock);
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let stop = CancellationToken::new();
-    tokio::spawn(http::serve(listener, routes, settings, stop.clone()));
+    tokio::spawn(http::serve(listener, front, settings.server, stop.clone()));
     let _stop = stop.drop_guard();
 
     let stream = TcpStream::connect(address).await.expect("a connection");

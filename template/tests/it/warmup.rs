@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::bail;
 use app::domain::error::StoreError;
 use app::http::problem::Presentation;
-use app::http::{Problem, around, visit};
+use app::http::{Edge, Problem, visit};
 use app::infra::cache::{LoadFailed, Loaded, Policy, Source, Store, Warm};
 use axum::Router;
 use axum::response::Redirect;
@@ -189,7 +189,7 @@ async fn a_visit_says_where_the_page_was_and_what_went_wrong() {
         .route("/waits", get(pending::<Problem>));
     let overrides = [("APP__SERVER__REQUEST_TIMEOUT", "5ms")];
     let settings = Home::new().await.settings(&overrides).server;
-    let routes = around(
+    let routes = Edge::private(
         routes,
         &settings,
         Presentation::default(),
@@ -223,7 +223,7 @@ async fn what_a_page_logs_names_it() {
     let log = Log::start();
     let routes = Router::new().route("/broken", get(async || -> Problem { panic!("in pieces") }));
     let settings = Home::new().await.settings(&[]).server;
-    let routes = around(
+    let routes = Edge::private(
         routes,
         &settings,
         Presentation::default(),

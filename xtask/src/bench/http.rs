@@ -1,8 +1,5 @@
 //! `cargo xtask bench --http`: a cached page and an asset, with everything on, against a bare axum route and nginx with the
 //! same bytes.
-//!
-//! One core for the server, one for the load generator, keep-alive, 64 connections. The servers take turns, several times
-//! over, and what counts is the median of the ratios within a turn: a machine that is busy slows all of them down.
 
 use std::fs;
 use std::path::Path;

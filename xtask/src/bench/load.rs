@@ -60,6 +60,7 @@ struct Turn {
     micros: f64,
 }
 
+/// Fails if a program that measures is missing.
 pub fn need_tools() -> Result<()> {
     for tool in ["wrk", "taskset"] {
         ensure!(
@@ -113,12 +114,14 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
+/// A server that stays on the first core; the other is the load generator's.
 pub fn pinned(program: &Path) -> Command {
     let mut command = Command::new("taskset");
     command.args(["-c", "0"]).arg(program);
     command
 }
 
+/// Starts a server that listens on `port`.
 pub fn contender(
     name: &'static str,
     port: u16,

@@ -1,18 +1,20 @@
 //! Who may use what of the other components: reading is for everybody, writing for whom the table below says.{% capture body %}
 
 use anyhow::ensure;
-use axum::extract::{Request, State};
-use axum::middleware::{Next, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::middleware::from_extractor_with_state;
 
 use super::Auth;
 use super::domain::Permission;
 use super::error::AuthError;
 use super::guard::permitted;
 use super::responses::{Guarded, optional_requirements, requirements};
+use super::sessions::Caller;
 use crate::component::Component;
 use crate::http::Problem;
 use crate::http::extract::Unpublished;
+use crate::http::responses::for_each_operation;
 
 /// By the name of the component. One that is not here is for administrators, so that a new one is never left open.
 const WRITING: &[(&str, Permission)] = &[
@@ -39,67 +41,86 @@ pub fn around(components: Vec<Component>, auth: &Auth) -> anyhow::Result<Vec<Com
 
 fn fenced(mut component: Component, auth: &Auth) -> Component {
     let named = WRITING.iter().find(|(name, _)| *name == component.name);
-    let permission = named.map_or(Permission::WriteAnything, |(_, permission)| *permission);
-    let fence = (auth.clone(), permission);
+    let fence = Fence {
+        auth: auth.clone(),
+        permission: named.map_or(Permission::WriteAnything, |(_, permission)| *permission),
+    };
     if document(&mut component) {
-        component.api = component
-            .api
-            .route_layer(from_fn_with_state(fence.clone(), pass_api));
+        let api = from_extractor_with_state::<ApiUse, _>(fence.clone());
+        component.api = component.api.route_layer(api);
     }
-    let writes = from_fn_with_state(fence.clone(), pass_writes);
+    let writes = from_extractor_with_state::<Writing, _>(fence.clone());
     component.pages = component.pages.wrap(|pages| pages.route_layer(writes)); //~{% if frontend == "pages" %}
     component.forms = super::pages::fence(component.forms, fence); //~{% endif %}
     component
 }
 
-/// Writes are for who may write; so is what is not published, about which the handler knows.
-async fn pass_api(
-    State((auth, permission)): State<(Auth, Permission)>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    if request.method().is_safe() {
-        let caller = auth.caller(request.headers(), request.extensions()).await;
-        if let Err(error @ AuthError::TooMany(_)) = caller {
-            return Problem::from(error).into_response();
-        }
-        let writer = caller.and_then(|caller| permitted(caller, permission));
-        let unpublished = Unpublished(writer.map(drop).map_err(|error| error.kind()));
-        request.extensions_mut().insert(unpublished);
-    }
-    pass_writes(State((auth, permission)), request, next).await
+/// Who lets through to some routes, and whom. A cheap handle.
+#[derive(Clone)]
+pub(super) struct Fence {
+    auth: Auth,
+    permission: Permission,
 }
 
-async fn pass_writes(
-    State((auth, permission)): State<(Auth, Permission)>,
-    request: Request,
-    next: Next,
-) -> Response {
-    if request.method().is_safe() {
-        return next.run(request).await;
+impl Fence {
+    /// Lets the sender of a request through, and notes who it is.
+    pub async fn enter(&self, request: &mut Parts) -> Result<(), AuthError> {
+        let caller = self.writer(request).await?;
+        caller.enter(&mut request.extensions);
+        Ok(())
     }
-    let passed = auth.pass(permission, request, next).await;
-    passed.unwrap_or_else(|(error, _)| Problem::from(error).into_response())
+
+    async fn writer(&self, request: &Parts) -> Result<Caller, AuthError> {
+        let (headers, extensions) = (&request.headers, &request.extensions);
+        let caller = self.auth.caller(headers, extensions).await?;
+        permitted(caller, self.permission)
+    }
+}
+
+/// A write by who may write, or no write.
+struct Writing;
+
+impl FromRequestParts<Fence> for Writing {
+    type Rejection = Problem;
+
+    async fn from_request_parts(request: &mut Parts, fence: &Fence) -> Result<Self, Problem> {
+        if !request.method.is_safe() {
+            fence.enter(request).await?;
+        }
+        Ok(Self)
+    }
+}
+
+/// The same; of a read the handler is told whether what is not published may be seen.
+struct ApiUse;
+
+impl FromRequestParts<Fence> for ApiUse {
+    type Rejection = Problem;
+
+    async fn from_request_parts(request: &mut Parts, fence: &Fence) -> Result<Self, Problem> {
+        if request.method.is_safe() {
+            let unpublished = match fence.writer(request).await {
+                Ok(_) => Ok(()),
+                Err(error @ AuthError::TooMany(_)) => return Err(error.into()),
+                Err(error) => Err(error.kind()),
+            };
+            request.extensions.insert(Unpublished(unpublished));
+        }
+        Writing::from_request_parts(request, fence).await?;
+        Ok(Self)
+    }
 }
 
 /// Says in the document what the fences do, and whether there is anything in it.
 fn document(component: &mut Component) -> bool {
-    let paths = &mut component.api.get_openapi_mut().paths.paths;
-    for item in paths.values_mut() {
-        if let Some(operation) = &mut item.get {
-            operation.responses.responses.extend(Guarded::all());
-            operation.security = Some(optional_requirements());
-        }
-        let writes = [
-            &mut item.post,
-            &mut item.put,
-            &mut item.patch,
-            &mut item.delete,
-        ];
-        for operation in writes.into_iter().flatten() {
-            operation.responses.responses.extend(Guarded::all());
-            operation.security = Some(requirements());
-        }
-    }
-    !paths.is_empty()
+    let document = component.api.get_openapi_mut();
+    for_each_operation(document, |operation, is_write| {
+        operation.responses.responses.extend(Guarded::all());
+        operation.security = Some(if is_write {
+            requirements()
+        } else {
+            optional_requirements()
+        });
+    });
+    !document.paths.paths.is_empty()
 } //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

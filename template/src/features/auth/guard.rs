@@ -3,12 +3,10 @@
 use std::marker::PhantomData;
 use std::net::IpAddr;
 
-use axum::extract::{FromRef, FromRequestParts, Request};
+use axum::extract::{FromRef, FromRequestParts};
 use axum::http::header::{AUTHORIZATION, USER_AGENT};
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, HeaderValue};
-use axum::middleware::Next;
-use axum::response::Response;
 
 use super::Auth;
 use super::domain::Permission;
@@ -137,24 +135,6 @@ impl Auth {
             .find(headers)
             .ok_or(AuthError::Unauthenticated)?;
         self.sessions.of_cookie(&cookie).await
-    }
-
-    /// Lets `request` through if its sender has `permission`; otherwise says why not, and what was asked.
-    pub(super) async fn pass(
-        &self,
-        permission: Permission,
-        request: Request,
-        next: Next,
-    ) -> Result<Response, (AuthError, Box<Parts>)> {
-        let (mut parts, body) = request.into_parts();
-        let caller = self.caller(&parts.headers, &parts.extensions).await;
-        match caller.and_then(|caller| permitted(caller, permission)) {
-            Ok(caller) => {
-                caller.enter(&mut parts.extensions);
-                Ok(next.run(Request::from_parts(parts, body)).await)
-            }
-            Err(error) => Err((error, Box::new(parts))),
-        }
     }
 }
 

@@ -6,15 +6,14 @@ use utoipa::IntoResponses;
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
-use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::openapi::{OpenApi, RefOr, Response};
+
+use crate::http::responses::problems;
 
 type Responses = BTreeMap<String, RefOr<Response>>;
 
 /// Of a route that wants to know who asks.
 pub struct Guarded;
-
-/// Of a route that takes a body.
-pub struct WithBody;
 
 /// Of a route that may be tried only so often.
 pub struct Limited;
@@ -34,17 +33,6 @@ impl IntoResponses for Guarded {
     }
 }
 
-impl IntoResponses for WithBody {
-    fn responses() -> Responses {
-        problems(&[
-            ("400", "The request cannot be read"),
-            ("413", "The body is too large"),
-            ("415", "The body is not JSON"),
-            ("422", "Every wrong value at once"),
-        ])
-    }
-}
-
 impl IntoResponses for Limited {
     fn responses() -> Responses {
         problems(&[
@@ -52,19 +40,6 @@ impl IntoResponses for Limited {
             ("503", "Too many passwords are being checked"),
         ])
     }
-}
-
-fn problems(problems: &[(&str, &str)]) -> Responses {
-    let problem = |(status, description): &(&str, &str)| {
-        let document = Ref::from_schema_name("Problem");
-        let content = ContentBuilder::new().schema(Some(document)).build();
-        let response = ResponseBuilder::new()
-            .description(*description)
-            .content("application/problem+json", content)
-            .build();
-        ((*status).to_owned(), response.into())
-    };
-    problems.iter().map(problem).collect()
 }
 
 /// Either of the two will do.

@@ -19,6 +19,7 @@ use crate::domain::articles::{
 };
 use crate::http::extract::{IfMatch, Json, Path, Query, Unpublished};
 use crate::http::problem::ProblemDocument;
+use crate::http::responses::WithBody;
 use crate::http::{FieldError, Kind, Problem};
 
 #[must_use]
@@ -105,11 +106,8 @@ async fn get_article_by_slug(
     post, path = "/articles", tag = "articles", request_body = ArticleBody,
     responses(
         (status = 201, description = "The new article", body = ArticleDocument, headers(("ETag" = String, description = "Its version"), ("Location" = String, description = "Where it is"))),
-        (status = 400, description = "The request cannot be read", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 409, description = "The slug is taken", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too large", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not JSON", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 422, description = "Every wrong value at once", body = ProblemDocument, content_type = "application/problem+json"),
+        WithBody,
     )
 )]
 async fn create_article(
@@ -137,13 +135,10 @@ async fn create_article(
     params(("id" = Uuid, Path), ("If-Match" = Option<String>, Header, description = "The ETag last seen")),
     responses(
         (status = 200, description = "The article", body = ArticleDocument, headers(("ETag" = String, description = "Its version"))),
-        (status = 400, description = "The request cannot be read", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 404, description = "There is no such article", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 409, description = "The slug is taken", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 412, description = "It has changed since", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too large", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 415, description = "The body is not JSON", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 422, description = "Every wrong value at once", body = ProblemDocument, content_type = "application/problem+json"),
+        WithBody,
     )
 )]
 async fn update_article(

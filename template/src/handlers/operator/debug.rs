@@ -16,7 +16,7 @@ use crate::component::{Route, Routes, Task};
 use crate::http::extract::Query;
 use crate::http::{Kind, Problem};
 use crate::settings::Settings;
-use crate::telemetry::{Profile, set_log_level};
+use crate::telemetry::{MemoryUse, Profile, set_log_level};
 
 const NOT_KEPT: [(axum::http::HeaderName, &str); 1] = [(CACHE_CONTROL, "no-store")];
 
@@ -72,6 +72,7 @@ pub fn routes(routes: &[Route], settings: &Settings, tasks: TaskTable) -> Routes
         .with_state(Arc::new(Semaphore::new(1)));
     Routes::new()
         .post("/debug/log-level", log_level)
+        .get("/debug/memory", memory)
         .merge(table)
         .merge(config)
         .merge(tasks)
@@ -100,6 +101,11 @@ async fn list_tasks(State(TaskTable(tasks)): State<TaskTable>) -> impl IntoRespo
         running: running.load(Ordering::Relaxed),
     });
     (NOT_KEPT, Json(states.collect::<Vec<_>>()))
+}
+
+async fn memory() -> Result<impl IntoResponse, Problem> {
+    let used = MemoryUse::now().map_err(|error| Problem::new(Kind::Internal).cause(error))?;
+    Ok((NOT_KEPT, Json(used)))
 }
 
 #[derive(Deserialize)]

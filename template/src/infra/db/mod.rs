@@ -24,7 +24,7 @@ use sqlite as engine; //~{% endif %}{% if database == "postgres" %}
 
 use self::migrations::MIGRATOR;
 use crate::domain::clock::Clock;
-use crate::infra::resilience::{Backoff, Breaker, BreakerSettings, retry};
+use crate::infra::resilience::{self, Backoff, Breaker, BreakerSettings, retry};
 use crate::settings::{Secret, limited, some_time}; //~{% if features contains "otel" %}
 use crate::telemetry::traces::spans; //~{% endif %}
 
@@ -111,6 +111,7 @@ impl Database {
                 },
             )
             .connect_lazy_with(options);
+        resilience::count_from_now("database");
         Ok(Self {
             pool,
             // An outage lasts by the real time, also where a test holds the clock.

@@ -4,5 +4,5 @@ mod breaker;
 mod retry;
 
 pub use breaker::{Breaker, BreakerSettings, BreakerState, Permit};
-pub(super) use retry::count;
 pub use retry::{Backoff, retry};
+pub(super) use retry::{count, count_from_now};

@@ -58,9 +58,19 @@ where
 
 /// Counts an attempt that was not the first.
 pub(in crate::infra) fn count(name: &'static str, is_success: bool) {
-    let result = if is_success { "success" } else { "failure" };
+    let result = if is_success { SUCCESS } else { FAILURE };
     metrics::counter!("retries_total", "name" => name, "result" => result).increment(1);
 }
+
+/// Has no attempts yet that were not the first, so that the first one is an increase.
+pub(in crate::infra) fn count_from_now(name: &'static str) {
+    for result in [SUCCESS, FAILURE] {
+        metrics::counter!("retries_total", "name" => name, "result" => result).increment(0);
+    }
+}
+
+const SUCCESS: &str = "success";
+const FAILURE: &str = "failure";
 
 #[cfg(test)]
 mod tests {

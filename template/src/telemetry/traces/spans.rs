@@ -101,7 +101,7 @@ pub fn end_request(span: &Span, record: &RequestRecord<'_>, is_https: bool) {
         KeyValue::new("user_agent.original", cut(record.user_agent)),
     ];
     // The name is one of few: not every path is a route.
-    if record.route != "unmatched" {
+    if record.route.starts_with('/') {
         span.update_name(format!("{} {}", known(record.method), record.route));
         attributes.push(KeyValue::new("http.route", record.route.to_owned()));
     }

@@ -1,16 +1,13 @@
 //! Errors as pages, from 400 to 504.
 
-use std::convert::Infallible;
-
 use app::features::pages;
 use app::http::problem::Presentation;
-use app::http::{FieldError, Kind, Problem, around};
+use app::http::{Edge, FieldError, Kind, Problem};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Path;
 use axum::routing::get;
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt;
 
 use super::assert_sane;
 use crate::support::{Answer, request, settings_alone};
@@ -56,15 +53,14 @@ async fn page(status: u16, development: bool) -> Answer {
         development,
     };
     let settings = settings_alone(&[]).server;
-    let service = around(routes, &settings, presentation, TaskTracker::new());
+    let service = Edge::private(routes, &settings, presentation, TaskTracker::new());
     let request = request(
         "GET",
         &format!("/fails/{status}"),
         &[("accept", "text/html")],
         Body::empty(),
     );
-    let Ok(answer): Result<_, Infallible> = service.oneshot(request).await;
-    Answer::of(answer).await
+    Answer::of(service.answer(request).await).await
 }
 
 #[tokio::test]

@@ -16,11 +16,12 @@ use self::documents::{
 };
 use super::Auth;
 use super::guard::{SignedIn, Visitor};
-use super::responses::{Guarded, Limited, WithBody, add_security_schemes};
+use super::responses::{Guarded, Limited, add_security_schemes};
 use super::token::Token;
 use crate::http::Problem;
 use crate::http::extract::Json;
 use crate::http::problem::ProblemDocument;
+use crate::http::responses::WithBody;
 
 pub fn routes(auth: Auth) -> OpenApiRouter {
     let router = OpenApiRouter::new()

@@ -15,10 +15,11 @@ use super::documents::{
 use crate::features::auth::Auth;
 use crate::features::auth::accounts::PER_PAGE;
 use crate::features::auth::guard::{ManageUsers, Require, SignedIn};
-use crate::features::auth::responses::{Guarded, Limited, WithBody};
+use crate::features::auth::responses::{Guarded, Limited};
 use crate::http::Problem;
 use crate::http::extract::{Json, Path, Query};
 use crate::http::problem::ProblemDocument;
+use crate::http::responses::WithBody;
 
 pub fn routes() -> OpenApiRouter<Auth> {
     OpenApiRouter::new()

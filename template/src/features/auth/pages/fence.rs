@@ -2,48 +2,45 @@
 
 use std::fmt::Write;
 
-use axum::extract::{Request, State};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::middleware::from_extractor_with_state;
 use axum::response::{IntoResponse, Response};
 
 use super::see;
 use crate::component::Routes;
-use crate::features::auth::Auth;
-use crate::features::auth::domain::Permission;
 use crate::features::auth::error::AuthError;
+use crate::features::auth::fences::Fence;
 use crate::http::{Kind, Problem};
 
 /// Lets only those who have the permission use `forms`, be it to look at them.
-pub fn fence(forms: Routes, fence: (Auth, Permission)) -> Routes {
-    forms.wrap(|forms| forms.route_layer(from_fn_with_state(fence, pass)))
+pub fn fence(forms: Routes, fence: Fence) -> Routes {
+    let layer = from_extractor_with_state::<FormUse, _>(fence);
+    forms.wrap(|forms| forms.route_layer(layer))
 }
 
-async fn pass(
-    State((auth, permission)): State<(Auth, Permission)>,
-    request: Request,
-    next: Next,
-) -> Response {
-    match auth.pass(permission, request, next).await {
-        Ok(response) => response,
-        // What was to be sent would be lost on the way: it can be sent again from the form, once signed in elsewhere.
-        Err((AuthError::Unauthenticated, request)) if request.method.is_safe() => {
-            let asked = request
-                .uri
-                .path_and_query()
-                .map_or("/", |asked| asked.as_str());
-            see(
-                &request,
-                &format!("/login?next={}", escaped(asked)),
-                None,
-                None,
-            )
+/// The use of a form by who may use it.
+struct FormUse;
+
+impl FromRequestParts<Fence> for FormUse {
+    type Rejection = Response;
+
+    async fn from_request_parts(request: &mut Parts, fence: &Fence) -> Result<Self, Response> {
+        match fence.enter(request).await {
+            Ok(()) => Ok(Self),
+            // What was to be sent would be lost on the way: it can be sent again from the form, once signed in elsewhere.
+            Err(AuthError::Unauthenticated) if request.method.is_safe() => {
+                let asked = request.uri.path_and_query();
+                let asked = escaped(asked.map_or("/", |asked| asked.as_str()));
+                Err(see(request, &format!("/login?next={asked}"), None, None))
+            }
+            Err(AuthError::Unauthenticated) => {
+                let detail = "You are no longer signed in. Sign in again in another tab, then reload this page: nothing you wrote is lost.";
+                let problem = Problem::new(Kind::Unauthenticated).detail(detail);
+                Err(problem.into_response())
+            }
+            Err(error) => Err(Problem::from(error).into_response()),
         }
-        Err((AuthError::Unauthenticated, _)) => {
-            let detail = "You are no longer signed in. Sign in again in another tab, then reload this page: nothing you wrote is lost.";
-            let problem = Problem::new(Kind::Unauthenticated).detail(detail);
-            problem.into_response()
-        }
-        Err((error, _)) => Problem::from(error).into_response(),
     }
 }
 

@@ -1,0 +1,250 @@
+//! What every request passes on its way to the routes, in one place and in order.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+use tower::util::MapRequestLayer;
+use tower_http::timeout::DeadlineBody;
+use tracing::Instrument;
+
+use super::api::Wishes;
+use super::cors::Cors;
+use super::cross_site::Senders;
+use super::overload::{Place, Places};
+use super::problem::{About, Kind, Presentation, Problem};
+use super::rate_limit::{self, RateLimiter, RateLimits};
+use super::server::ServerSettings;
+use crate::settings::Settings;
+
+/// Headers that an answer gets on its way out.
+const ROOM: usize = 12;
+
+/// The routes of a listener, and what is around all of them. A cheap handle.
+///
+/// It is around the router and not a layer in it: axum copies a layer, and all that is inside of it, for every request.
+#[derive(Clone)]
+pub struct Edge(Arc<Parts>);
+
+/// What the service knows of those who ask, and of what is done for them.
+struct Parts {
+    routes: Router,
+    presentation: Presentation,
+    /// Of a request, and of its body.
+    timeout: Duration,
+    body_limit: DefaultBodyLimit,
+    writes: TaskTracker,
+    cors: Option<Cors>,
+    senders: Senders,
+    limiter: Option<RateLimiter>,
+    places: Option<Places>,
+}
+
+/// What the log and the metrics call the way that a request has gone.
+#[derive(Debug)]
+pub(super) enum Route {
+    Matched(MatchedPath),
+    /// A browser has asked what it may ask.
+    Preflight,
+    Unmatched,
+}
+
+impl Route {
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Matched(path) => path.as_str(),
+            Self::Preflight => "preflight",
+            Self::Unmatched => "unmatched",
+        }
+    }
+}
+
+/// The route that the router has found, for who stands around it; it is known before the handler has answered.
+#[derive(Clone, Default)]
+struct Found(Arc<OnceLock<MatchedPath>>);
+
+fn tell_route(request: Request) -> Request {
+    let extensions = request.extensions();
+    if let (Some(found), Some(route)) = (extensions.get::<Found>(), extensions.get()) {
+        found.0.get_or_init(|| MatchedPath::clone(route));
+    }
+    request
+}
+
+impl Edge {
+    /// Around the routes that everybody reaches.
+    #[must_use]
+    pub fn public(
+        routes: Router,
+        settings: &Settings,
+        presentation: Presentation,
+        writes: TaskTracker,
+        limits: &RateLimits,
+    ) -> Self {
+        let mut parts = Parts::new(routes, &settings.server, presentation, writes);
+        let quota = settings.rate_limit.quota();
+        parts.cors = Cors::of(&settings.cors);
+        parts.senders.friends.clone_from(&parts.cors);
+        parts.limiter = quota.map(|quota| limits.limiter("client", quota));
+        parts.places = Places::of(&settings.server);
+        Self(Arc::new(parts))
+    }
+
+    /// Around routes that are not for strangers.
+    #[must_use]
+    pub fn private(
+        routes: Router,
+        settings: &ServerSettings,
+        presentation: Presentation,
+        writes: TaskTracker,
+    ) -> Self {
+        Self(Arc::new(Parts::new(routes, settings, presentation, writes)))
+    }
+
+    pub async fn answer(&self, request: Request) -> Response {
+        self.route(request).await.0
+    }
+
+    /// Answers, and says by which route.
+    pub(super) async fn route(&self, mut request: Request) -> (Response, Route) {
+        let found = Found::default();
+        request.extensions_mut().insert(found.clone());
+        let parts = &*self.0;
+        let pass = |request| parts.pass(request, &found);
+        let (response, is_preflight) = match &parts.cors {
+            // Around errors too: a script of another site may read those as well.
+            Some(cors) => cors.share(request, pass).await,
+            None => (pass(request).await, false),
+        };
+        let route = match found.0.get() {
+            Some(path) => Route::Matched(path.clone()),
+            None if is_preflight => Route::Preflight,
+            None => Route::Unmatched,
+        };
+        (response, route)
+    }
+}
+
+impl Parts {
+    /// As it is for those who are no strangers.
+    fn new(
+        routes: Router,
+        settings: &ServerSettings,
+        presentation: Presentation,
+        writes: TaskTracker,
+    ) -> Self {
+        let max_body = usize::try_from(settings.max_body.as_u64()).unwrap_or(usize::MAX);
+        Self {
+            routes: routes.layer(MapRequestLayer::new(tell_route)),
+            presentation,
+            timeout: settings.request_timeout,
+            body_limit: DefaultBodyLimit::max(max_body),
+            writes,
+            cors: None,
+            senders: Senders {
+                own: settings.public_url.clone(),
+                friends: None,
+            },
+            limiter: None,
+            places: None,
+        }
+    }
+
+    /// Every answer gets its final form here.
+    async fn pass(&self, mut request: Request, found: &Found) -> Response {
+        // Read by the extractors that take a body.
+        self.body_limit.apply(&mut request);
+        let about = About::of(&request, self.presentation);
+        // When its time is over the handler is dropped, and so is the waiting for a place or a write, but not the write.
+        let answer = timeout(self.timeout, self.admit(request, about.path()));
+        // A panic ends its own request only.
+        let answer = match AssertUnwindSafe(answer).catch_unwind().await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Problem::new(Kind::Timeout).into_response(),
+            Err(panic) => after_panic(&*panic),
+        };
+        about.present(answer, found.0.get())
+    }
+
+    /// Lets a request through to its handler, or says why not.
+    async fn admit(&self, request: Request, path: &str) -> Response {
+        // Before anything is done for the request.
+        if let Err(problem) = self.senders.check(&request) {
+            return problem.into_response();
+        }
+        // Before the queue: nobody fills it alone.
+        let client = request.extensions().get().copied();
+        let standing = match rate_limit::check(self.limiter.as_ref(), client, path).await {
+            Ok(standing) => standing,
+            Err(exceeded) => return exceeded.into_response(),
+        };
+        let answer = self.hand_on(request, path).await;
+        let mut response = answer.unwrap_or_else(IntoResponse::into_response);
+        if let Some(standing) = standing {
+            standing.tell(response.headers_mut());
+        }
+        response
+    }
+
+    async fn hand_on(&self, request: Request, path: &str) -> Result<Response, Problem> {
+        let wishes = Wishes::of(&request)?;
+        let place = match &self.places {
+            // An instance that is busy is not ill.
+            Some(places) if !super::is_health(path) => Some(places.enter().await?),
+            _ => None,
+        };
+        let mut response = self.run(request, place).await;
+        // Made once for all that is said of every answer.
+        response.headers_mut().reserve(ROOM);
+        if let Some(wishes) = wishes {
+            wishes.heed(&mut response);
+        }
+        Ok(response)
+    }
+
+    /// A request that may change something goes to its end even if its client goes away. A handler is otherwise dropped
+    /// where it stands, and a change in the database that neither cache nor listeners hear of would stay hidden.
+    async fn run(&self, request: Request, place: Option<Place>) -> Response {
+        let is_safe = request.method().is_safe();
+        // It must not wait for its body for ever, but somewhat longer than its client for an answer.
+        let patience = self.timeout + Duration::from_secs(1);
+        let request = if is_safe {
+            request
+        } else {
+            request.map(|body| Body::new(DeadlineBody::new(patience, body)))
+        };
+        let routes = self.routes.clone();
+        let work = async move {
+            let Ok(response) = routes.oneshot(request).await;
+            // Not before it is done.
+            drop(place);
+            response
+        };
+        if is_safe {
+            return work.await;
+        }
+        let write = self.writes.spawn(work.in_current_span());
+        write
+            .await
+            .unwrap_or_else(|panic| resume_unwind(panic.into_panic()))
+    }
+}
+
+fn after_panic(panic: &(dyn Any + Send)) -> Response {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    let cause = anyhow::anyhow!(
+        "the handler panicked: {}",
+        text.as_deref().unwrap_or("no message")
+    );
+    Problem::of_panic(cause).into_response()
+}
