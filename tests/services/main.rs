@@ -10,6 +10,7 @@ mod service;
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Instant;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use service::Generated;
@@ -69,11 +70,19 @@ fn main() -> ExitCode {
             let generated = Arc::clone(&generated);
             trials.push(Trial::test(
                 format!("{}::{name}", generated.profile.name),
-                move || check(&generated).map_err(|error| Failed::from(indented(&error))),
+                move || timed(|| check(&generated)).map_err(|error| Failed::from(indented(&error))),
             ));
         }
     }
     libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// Says how long it took, for who wants the suite to be faster.
+fn timed<T>(check: impl FnOnce() -> T) -> T {
+    let started = Instant::now();
+    let result = check();
+    println!("{:>7.1} s", started.elapsed().as_secs_f32());
+    result
 }
 
 /// What a generated service's own tests print must not be taken for results of these.
