@@ -56,7 +56,7 @@ impl Platform {
             Some(url) => RateLimits::shared(&settings.redis, url, clock.clone())?,
             None => limits,
         }; //~{% endif %}
-        let platform = Self::assemble(settings, metrics, database, cache, clock)?;
+        let platform = Self::assemble(settings, metrics, database, cache, clock);
         Ok(Self {
             rate_limits: limits,
             ..platform
@@ -72,7 +72,7 @@ impl Platform {
         let clock = Clock::system();
         let database = Database::open(&settings.database)?;
         let cache = Store::in_memory(settings.cache.clone(), clock.clone());
-        Self::assemble(settings, metrics, database, cache, clock)
+        Ok(Self::assemble(settings, metrics, database, cache, clock))
     }
 
     /// `metrics` record already: the stores have taken their handles from them.
@@ -82,14 +82,14 @@ impl Platform {
         database: Database,
         cache: Store,
         clock: Clock,
-    ) -> anyhow::Result<Self> {
+    ) -> Self {
         security::configure(&settings.security);
         let csrf = Csrf::new(settings.security.csrf_secret.as_ref(), clock.clone());
-        let outbound = Outbound::new(&settings.outbound, clock.clone())?;
+        let outbound = Outbound::new(&settings.outbound, clock.clone());
         let pages = PageCache::new(&cache, clock.clone()); //~{% if frontend == "pages" %}
         let is_watched = settings.environment.is_development();
         let assets = Assets::open(&settings.assets, is_watched); //~{% endif %}
-        Ok(Self {
+        Self {
             settings,
             metrics,
             database,
@@ -105,7 +105,7 @@ impl Platform {
             shutdown: CancellationToken::new(),
             stop_tasks: CancellationToken::new(),
             tasks: TaskTracker::new(),
-        })
+        }
     }
 
     /// Closes the stores: everything written is kept.

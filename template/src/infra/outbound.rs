@@ -11,11 +11,11 @@ mod repeat;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use ipnet::IpNet;
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, Request, Response};
 use serde::{Deserialize, Serialize};
+use tokio::sync::OnceCell;
 use validator::Validate;
 
 use self::budget::Budget;
@@ -73,33 +73,27 @@ impl From<reqwest::Error> for OutboundError {
 pub struct Outbound(Arc<Inner>);
 
 struct Inner {
-    trusted: Client,
-    guarded: Client,
+    settings: OutboundSettings,
+    /// Made when they are needed: each reads the root certificates of the system.
+    trusted: OnceCell<Client>,
+    guarded: OnceCell<Client>,
     guard: Guard,
     hosts: Hosts,
     budget: Budget,
     backoff: Backoff,
-    longest_wait: Duration,
 }
 
 impl Outbound {
-    /// # Errors
-    /// If the system's root certificates cannot be used.
-    pub fn new(settings: &OutboundSettings, clock: Clock) -> anyhow::Result<Self> {
+    #[must_use]
+    pub fn new(settings: &OutboundSettings, clock: Clock) -> Self {
         // Somebody else may have installed one, which does as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         resilience::count_from_now("outbound");
-        let guard = Guard::new(settings.allow.clone());
-        let trusted = client(settings).redirect(Policy::limited(MOST_REDIRECTS));
-        let guarded = client(settings)
-            .redirect(guard.redirects(MOST_REDIRECTS))
-            .dns_resolver(guard.clone())
-            // A proxy would look up the name itself, where the guard does not see it.
-            .no_proxy();
-        Ok(Self(Arc::new(Inner {
-            trusted: trusted.build().context("outbound calls cannot be made")?,
-            guarded: guarded.build().context("outbound calls cannot be made")?,
-            guard,
+        Self(Arc::new(Inner {
+            settings: settings.clone(),
+            trusted: OnceCell::new(),
+            guarded: OnceCell::new(),
+            guard: Guard::new(settings.allow.clone()),
             hosts: Hosts::new(clock),
             budget: Budget::default(),
             backoff: Backoff {
@@ -107,8 +101,7 @@ impl Outbound {
                 first: Duration::from_millis(200),
                 longest: settings.timeout,
             },
-            longest_wait: settings.timeout,
-        })))
+        }))
     }
 
     /// Sends to an address from the code or the settings. Every status is an answer, also that of a failure.
@@ -116,7 +109,14 @@ impl Outbound {
     /// # Errors
     /// If there is no answer, after as many attempts as are allowed.
     pub async fn send(&self, request: Request) -> Result<Response, OutboundError> {
-        self.send_through(&self.0.trusted, request).await
+        let Inner { settings, .. } = &*self.0;
+        let trusted = async || {
+            client(settings)
+                .redirect(Policy::limited(MOST_REDIRECTS))
+                .build()
+        };
+        let client = self.0.trusted.get_or_try_init(trusted).await?;
+        self.send_through(client, request).await
     }
 
     /// Sends to an address that a user has given: only if it, its name's addresses and all it redirects to are on the
@@ -125,10 +125,22 @@ impl Outbound {
     /// # Errors
     /// [`OutboundError::Forbidden`] if not, otherwise as [`send`](Self::send).
     pub async fn send_guarded(&self, request: Request) -> Result<Response, OutboundError> {
-        if self.0.guard.check(request.url()) == Err(Forbidden) {
+        let Inner {
+            settings, guard, ..
+        } = &*self.0;
+        if guard.check(request.url()) == Err(Forbidden) {
             return Err(OutboundError::Forbidden);
         }
-        self.send_through(&self.0.guarded, request).await
+        let guarded = async || {
+            client(settings)
+                .redirect(guard.redirects(MOST_REDIRECTS))
+                .dns_resolver(guard.clone())
+                // A proxy would look up the name itself, where the guard does not see it.
+                .no_proxy()
+                .build()
+        };
+        let client = self.0.guarded.get_or_try_init(guarded).await?;
+        self.send_through(client, request).await
     }
 
     async fn send_through(
@@ -172,14 +184,17 @@ impl Outbound {
         may_repeat: bool,
     ) -> Option<Duration> {
         let Inner {
-            backoff, budget, ..
+            settings,
+            backoff,
+            budget,
+            ..
         } = &*self.0;
         if attempt >= backoff.attempts || !repeat::is_worth_it(result, may_repeat) {
             return None;
         }
         let wanted = result.as_ref().ok().and_then(repeat::retry_after);
         let pause = backoff.pause(attempt).max(wanted.unwrap_or_default());
-        (pause <= self.0.longest_wait && budget.withdraw()).then_some(pause)
+        (pause <= settings.timeout && budget.withdraw()).then_some(pause)
     }
 }
 

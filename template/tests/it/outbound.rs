@@ -48,7 +48,7 @@ fn request(method: Method, url: &str) -> Request {
 
 fn outbound(overrides: &[(&str, &str)]) -> Outbound {
     let settings = settings_alone(overrides).outbound;
-    Outbound::new(&settings, fixed_clock()).expect("a client")
+    Outbound::new(&settings, fixed_clock())
 }
 
 /// Fails until the third time.

@@ -38,7 +38,7 @@ async fn a_call_to_another_service_carries_the_trace() {
     traces::init(&settings.otel, Environment::Test).expect("it starts");
     let subscriber = tracing_subscriber::registry().with(traces::layer());
     let _guard = tracing::subscriber::set_default(subscriber);
-    let outbound = Outbound::new(&settings.outbound, Clock::system()).expect("a client");
+    let outbound = Outbound::new(&settings.outbound, Clock::system());
     let other = mirror().await;
 
     let request = Request::new(Method::GET, other.clone());
