@@ -5,7 +5,6 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 use xtask::process;
-use xtask::profiles::Profile;
 use xtask::repo;
 
 use crate::Check;
@@ -16,41 +15,49 @@ const GUIDE: &str = "docs/adding-a-domain.md";
 const COPY: &str = "## Copy it";
 const REPLACE: &str = "## Put it in the place";
 
-/// The checks of a profile; they change the project, so they come last.
-pub fn of(profile: &Profile) -> Vec<(&'static str, Check)> {
-    match profile.name.as_str() {
-        "defaults" => vec![
-            ("a_copied_domain_passes_its_tests", |generated| {
-                follow_the_guide(generated, &[COPY])
-            }),
-            // The copy is there by now.
-            (
-                "a_copied_domain_takes_the_place_of_the_sample",
-                |generated| follow_the_guide(generated, &[REPLACE]),
-            ),
-        ],
-        // Without pages there is less to follow, and nothing between that the defaults would not have shown.
-        "frontend-none" => vec![("a_domain_takes_the_place_of_the_sample", |generated| {
-            follow_the_guide(generated, &[COPY, REPLACE])
-        })],
-        _ => Vec::new(),
-    }
+/// They change the project, so they come last.
+pub const WITH_PAGES: [(&str, Check); 1] = [(
+    "a_copied_domain_takes_the_place_of_the_sample",
+    |generated| {
+        follow_the_guide(generated, COPY)?;
+        follow_the_guide(generated, REPLACE)?;
+        passes(generated)
+    },
+)];
+
+/// There is less to follow.
+pub const WITHOUT_PAGES: [(&str, Check); 2] = [
+    ("a_copied_domain_passes_its_tests", |generated| {
+        follow_the_guide(generated, COPY)?;
+        passes(generated)
+    }),
+    // The copy is there by now.
+    (
+        "a_copied_domain_takes_the_place_of_the_sample",
+        |generated| {
+            follow_the_guide(generated, REPLACE)?;
+            generated.has_no_clippy_warning()
+        },
+    ),
+];
+
+/// Runs the commands below the heading.
+fn follow_the_guide(generated: &Generated, heading: &str) -> Result<()> {
+    let guide = fs::read_to_string(generated.project()?.join(GUIDE))?;
+    let commands = commands(&guide, heading)
+        .with_context(|| format!("{GUIDE} has no commands below `{heading}`"))?;
+    let mut shell = Command::new("bash");
+    shell
+        .args(["-euo", "pipefail", "-c", commands])
+        .current_dir(generated.project()?)
+        .env("CARGO_TARGET_DIR", repo::services_target())
+        .env("CARGO_INCREMENTAL", "0");
+    process::capture(&mut shell)?;
+    Ok(())
 }
 
-/// Runs the commands below each of the headings, and then everything a change of the project has to pass.
-fn follow_the_guide(generated: &Generated, headings: &[&str]) -> Result<()> {
-    let guide = fs::read_to_string(generated.project()?.join(GUIDE))?;
-    for heading in headings {
-        let commands = commands(&guide, heading)
-            .with_context(|| format!("{GUIDE} has no commands below `{heading}`"))?;
-        let mut shell = Command::new("bash");
-        shell
-            .args(["-euo", "pipefail", "-c", commands])
-            .current_dir(generated.project()?)
-            .env("CARGO_TARGET_DIR", repo::services_target())
-            .env("CARGO_INCREMENTAL", "0");
-        process::capture(&mut shell)?;
-    }
+/// What a change of the project has to pass.
+fn passes(generated: &Generated) -> Result<()> {
     generated.has_no_clippy_warning()?;
     generated.passes_the_tests_beside_the_cache()
 }

@@ -7,7 +7,6 @@ use std::process::Command;
 use anyhow::{Result, bail, ensure};
 use tempfile::TempDir;
 use xtask::process;
-use xtask::profiles::Profile;
 use xtask::repo;
 use xtask::service::Service;
 
@@ -17,16 +16,10 @@ use crate::service::{Generated, stops_cleanly};
 /// What both say has to be done.
 const WHAT_TO_RUN: &str = "npm ci && npm run build";
 
-pub fn of(profile: &Profile) -> Vec<(&'static str, Check)> {
-    // The other answers make no difference.
-    if profile.name != "frontend-spa" {
-        return Vec::new();
-    }
-    vec![
-        ("says_that_its_application_is_not_built", says_so),
-        ("is_no_release_without_its_application", is_no_release),
-    ]
-}
+pub const OF_AN_APPLICATION: [(&str, Check); 2] = [
+    ("says_that_its_application_is_not_built", says_so),
+    ("is_no_release_without_its_application", is_no_release),
+];
 
 fn says_so(generated: &Generated) -> Result<()> {
     let folder = TempDir::new()?;

@@ -9,7 +9,7 @@ mod refusals;
 mod service;
 
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -19,7 +19,7 @@ use xtask::profiles;
 use xtask::repo;
 use xtask::template::Config;
 
-type Check = fn(&Generated) -> anyhow::Result<()>;
+pub type Check = fn(&Generated) -> anyhow::Result<()>;
 
 /// In this order, for every profile.
 const CHECKS: [(&str, Check); 4] = [
@@ -45,7 +45,9 @@ fn main() -> ExitCode {
     let config = Config::read(repo::root()).expect("the template's configuration can be read");
     let tested = profiles::tested(&config);
     let mut trials = Vec::new();
-    for (number, profile) in profiles::compiled(&config).into_iter().enumerate() {
+    let times: Arc<Mutex<Vec<_>>> = Arc::default();
+    let compiled = profiles::compiled(&config);
+    for (number, profile) in compiled.iter().enumerate() {
         let mut checks = CHECKS.to_vec();
         if profile.name == "defaults" {
             checks.push(("passes_its_own_tests", Generated::passes_its_own_tests));
@@ -61,28 +63,55 @@ fn main() -> ExitCode {
                 Generated::documents_itself,
             ));
         }
-        checks.extend(refusals::of(&profile));
-        checks.extend(redis::of(&profile));
-        checks.extend(frontend::of(&profile));
-        checks.extend(domains::of(&profile));
-        let generated = Arc::new(Generated::later(profile, number));
+        // The other answers make no difference to these, so one profile with the answer is enough.
+        let is_first = |option: &str, choice: &str| {
+            let mut others = compiled.iter().filter(|other| tested.contains(&other.name));
+            let first = others.find(|other| other.takes(option, choice));
+            first.is_some_and(|first| first.name == profile.name)
+        };
+        if is_first("database", "sqlite") {
+            checks.extend(refusals::OF_SQLITE);
+        }
+        if is_first("database", "postgres") {
+            checks.extend(refusals::OF_POSTGRES);
+        }
+        if is_first("features", "redis") {
+            checks.extend(redis::OF_ONE);
+        }
+        if profile.takes("features", "redis") {
+            checks.extend(redis::OF_EACH);
+        }
+        if is_first("frontend", "spa") {
+            checks.extend(frontend::OF_AN_APPLICATION);
+        }
+        if is_first("frontend", "pages") {
+            checks.extend(domains::WITH_PAGES);
+        }
+        if is_first("frontend", "none") {
+            checks.extend(domains::WITHOUT_PAGES);
+        }
+        let generated = Arc::new(Generated::later(profile.clone(), number));
         for (name, check) in checks {
             let generated = Arc::clone(&generated);
-            trials.push(Trial::test(
-                format!("{}::{name}", generated.profile.name),
-                move || timed(|| check(&generated)).map_err(|error| Failed::from(indented(&error))),
-            ));
+            let name = format!("{}::{name}", generated.profile.name);
+            let (times, timed) = (Arc::clone(&times), name.clone());
+            trials.push(Trial::test(name, move || {
+                let started = Instant::now();
+                let result = check(&generated);
+                let mut times = times.lock().expect("no holder panics");
+                times.push((started.elapsed(), timed));
+                result.map_err(|error| Failed::from(indented(&error)))
+            }));
         }
     }
-    libtest_mimic::run(&arguments, trials).exit_code()
-}
-
-/// Says how long it took, for who wants the suite to be faster.
-fn timed<T>(check: impl FnOnce() -> T) -> T {
-    let started = Instant::now();
-    let result = check();
-    println!("{:>7.1} s", started.elapsed().as_secs_f32());
-    result
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    // For who wants the suite to be faster.
+    let mut times = times.lock().expect("no holder panics");
+    times.sort();
+    for (took, name) in times.iter().rev().take(20) {
+        println!("{:>7.1} s  {name}", took.as_secs_f32());
+    }
+    conclusion.exit_code()
 }
 
 /// What a generated service's own tests print must not be taken for results of these.

@@ -8,7 +8,6 @@ use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 use xtask::postgres::free_port;
 use xtask::process;
-use xtask::profiles::Profile;
 use xtask::redis::{self, Redis};
 use xtask::service::{Answer, Service};
 
@@ -23,22 +22,17 @@ const SOON: Duration = Duration::from_secs(10);
 /// How soon a server that is back is used again: it is left alone for 30 seconds, then tried.
 const BACK: Duration = Duration::from_mins(1);
 
-/// The extra checks of a profile.
-pub fn of(profile: &Profile) -> Vec<(&'static str, Check)> {
-    if !profile.takes("features", "redis") {
-        return Vec::new();
-    }
-    let mut checks: Vec<(&'static str, Check)> = vec![(
-        "instances_see_each_others_changes",
-        instances_see_each_others_changes,
-    )];
-    // The database and the pages make no difference to these.
-    if profile.name == "features-auth-redis" {
-        checks.push(("starts_before_its_redis", starts_before_its_redis));
-        checks.push(("goes_on_when_redis_is_killed", goes_on_when_redis_is_killed));
-    }
-    checks
-}
+/// Of every profile with Redis.
+pub const OF_EACH: [(&str, Check); 1] = [(
+    "instances_see_each_others_changes",
+    instances_see_each_others_changes,
+)];
+
+/// Of one of them.
+pub const OF_ONE: [(&str, Check); 2] = [
+    ("starts_before_its_redis", starts_before_its_redis),
+    ("goes_on_when_redis_is_killed", goes_on_when_redis_is_killed),
+];
 
 fn instances_see_each_others_changes(generated: &Generated) -> Result<()> {
     let redis = Redis::start()?;

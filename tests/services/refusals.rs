@@ -10,30 +10,24 @@ use anyhow::{Result, ensure};
 use tempfile::TempDir;
 use xtask::postgres::free_port;
 use xtask::process;
-use xtask::profiles::Profile;
 use xtask::service::{self, Service};
 
 use crate::Check;
 use crate::service::Generated;
 
-/// The extra checks of a profile.
-pub fn of(profile: &Profile) -> Vec<(&'static str, Check)> {
-    match profile.name.as_str() {
-        "defaults" => vec![
-            ("refuses_a_port_in_use", refuses_a_port_in_use),
-            (
-                "refuses_a_file_that_is_no_database",
-                refuses_a_file_that_is_no_database,
-            ),
-            ("starts_with_a_broken_cache", starts_with_a_broken_cache),
-        ],
-        "database-postgres" => vec![(
-            "refuses_a_server_that_does_not_answer",
-            refuses_a_server_that_does_not_answer,
-        )],
-        _ => Vec::new(),
-    }
-}
+pub const OF_SQLITE: [(&str, Check); 3] = [
+    ("refuses_a_port_in_use", refuses_a_port_in_use),
+    (
+        "refuses_a_file_that_is_no_database",
+        refuses_a_file_that_is_no_database,
+    ),
+    ("starts_with_a_broken_cache", starts_with_a_broken_cache),
+];
+
+pub const OF_POSTGRES: [(&str, Check); 1] = [(
+    "refuses_a_server_that_does_not_answer",
+    refuses_a_server_that_does_not_answer,
+)];
 
 /// Runs the service in an empty folder until it gives up.
 fn run_to_the_end(generated: &Generated, folder: &Path, env: &[(&str, &str)]) -> Result<Output> {

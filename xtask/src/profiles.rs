@@ -1,6 +1,7 @@
-//! The combinations of answers that are proven: the defaults, every other value once, and every pair of values.
+//! The combinations of answers that are proven: the defaults, every other value alone, and every pair of values.
 
 use std::collections::BTreeSet;
+use std::slice;
 
 use anyhow::{Context, Result};
 
@@ -63,13 +64,6 @@ impl Profile {
         self.answer(option)
             .is_some_and(|answer| answer.split(',').any(|taken| taken == choice))
     }
-
-    fn rust_answers(&self) -> Vec<&(String, String)> {
-        self.answers
-            .iter()
-            .filter(|(name, _)| !WITHOUT_RUST.contains(&name.as_str()))
-            .collect()
-    }
 }
 
 /// What varies by itself: an option, or one choice of an option that takes many.
@@ -79,27 +73,30 @@ struct Factor {
     values: Vec<String>,
 }
 
-/// Whether the template refuses what this row has answered; `None` is a question that is still open.
-fn is_refused(factors: &[Factor], row: &[Option<&str>]) -> bool {
-    let answers = || factors.iter().zip(row);
-    NEEDS.iter().any(|(choice, option, needed)| {
-        let is_taken = answers()
-            .any(|(factor, answer)| factor.option == "features" && *answer == Some(*choice));
-        let is_other = answers().any(|(factor, answer)| {
-            factor.option == *option && answer.is_some_and(|answer| answer != *needed)
-        });
-        is_taken && is_other
-    })
+/// Whether the template refuses this row.
+fn is_refused(factors: &[Factor], row: &Row) -> bool {
+    let answered = |option: &str, value: &str| {
+        let mut answers = factors.iter().zip(row);
+        answers.any(|(factor, answer)| factor.option == option && answer == value)
+    };
+    NEEDS
+        .iter()
+        .any(|(choice, option, needed)| answered("features", choice) && !answered(option, needed))
 }
 
 fn factors(config: &Config) -> Vec<Factor> {
     let mut factors = Vec::new();
     for option in &config.options {
         if !option.many {
+            let is_free = option.choices.is_empty();
             factors.push(Factor {
                 option: option.name.clone(),
                 default: option.default.clone(),
-                values: option.choices.clone(),
+                values: if is_free {
+                    vec![option.default.clone()]
+                } else {
+                    option.choices.clone()
+                },
             });
             continue;
         }
@@ -115,7 +112,7 @@ fn factors(config: &Config) -> Vec<Factor> {
     factors
 }
 
-/// The profiles to render: the defaults, each other value on its own, then as few as cover every pair of values.
+/// The profiles to render: the defaults, each other value on its own, then what it takes to have every pair of values.
 #[must_use]
 pub fn rendered(config: &Config) -> Vec<Profile> {
     let factors = factors(config);
@@ -125,90 +122,121 @@ pub fn rendered(config: &Config) -> Vec<Profile> {
         .collect()
 }
 
-fn rows(factors: &[Factor]) -> Vec<Vec<String>> {
-    let defaults: Vec<String> = factors
-        .iter()
-        .map(|factor| factor.default.clone())
-        .collect();
+/// The profiles to compile: the defaults, then as few as have every pair of values that make a difference in Rust.
+#[must_use]
+pub fn compiled(config: &Config) -> Vec<Profile> {
+    let factors = factors(config);
+    let rows = rust_rows(&factors);
+    rows.iter()
+        .map(|row| Profile::new(config, &factors, row))
+        .collect()
+}
+
+/// A value for each factor.
+type Row = Vec<String>;
+
+fn defaults(factors: &[Factor]) -> Row {
+    factors.iter().map(|one| one.default.clone()).collect()
+}
+
+fn is_text(factor: &Factor) -> bool {
+    WITHOUT_RUST.contains(&factor.option.as_str())
+}
+
+fn rows(factors: &[Factor]) -> Vec<Row> {
+    let defaults = defaults(factors);
     let mut rows = vec![defaults.clone()];
     for (i, factor) in factors.iter().enumerate() {
-        for value in factor
-            .values
-            .iter()
-            .filter(|value| **value != factor.default)
-        {
+        for value in &factor.values {
             let mut row = defaults.clone();
             row[i].clone_from(value);
             rows.push(row);
         }
     }
+    rows.extend(rust_rows(factors));
+    let mut seen = BTreeSet::new();
+    rows.retain(|row| seen.insert(row.clone()));
+
+    // Other text is put into a row that is there: it makes no other program to compile.
     let mut missing = all_pairs(factors);
     for row in &rows {
         cover(row, &mut missing);
     }
-    let is_text = |factor: &usize| WITHOUT_RUST.contains(&factors[*factor].option.as_str());
-    let is_rust = |(i, _, j, _): &&Pair| !is_text(i) && !is_text(j);
-    while let Some(pair) = missing.iter().find(is_rust).cloned() {
-        let row = row_covering(factors, &defaults, &pair, &missing);
-        cover(&row, &mut missing);
-        rows.push(row);
-    }
-    // Other text is put into a row that is there: it makes no other program to compile.
     while let Some((i, a, j, b)) = missing.first().cloned() {
         let candidates = rows.iter().filter_map(|row| {
             let mut row = row.clone();
             for (factor, value) in [(i, &a), (j, &b)] {
-                if is_text(&factor) {
+                if is_text(&factors[factor]) {
                     row[factor].clone_from(value);
                 }
             }
             (row[i] == a && row[j] == b).then_some(row)
         });
-        let covers = |row: &Vec<String>| {
-            let mut left = missing.clone();
-            cover(row, &mut left);
-            missing.len() - left.len()
-        };
-        let row = candidates
-            .max_by_key(covers)
-            .expect("every value has a row");
+        let row = best(candidates, &missing).expect("every value has a row");
         cover(&row, &mut missing);
         rows.push(row);
     }
     rows
 }
 
-/// The rendered profiles that differ in Rust, one of each.
-#[must_use]
-pub fn compiled(config: &Config) -> Vec<Profile> {
-    let mut seen = BTreeSet::new();
-    rendered(config)
-        .into_iter()
-        .filter(|profile| seen.insert(format!("{:?}", profile.rust_answers())))
-        .collect()
+/// The defaults, then as few rows as are found to have every pair: one is tried after another as the second, and each time
+/// the row with most of the pairs that are still missing comes next.
+fn rust_rows(factors: &[Factor]) -> Vec<Row> {
+    let has_usual_text = |row: &Row| {
+        let mut values = factors.iter().zip(row);
+        values.all(|(factor, value)| !is_text(factor) || *value == factor.default)
+    };
+    let mut all = accepted(factors);
+    all.retain(has_usual_text);
+    let from = |second: &Row| {
+        let mut missing: BTreeSet<Pair> = all.iter().flat_map(pairs).collect();
+        let mut rows = vec![defaults(factors)];
+        let mut next = Some(second.clone());
+        while let Some(row) = next {
+            rows.push(row);
+            rows.iter().for_each(|row| cover(row, &mut missing));
+            next = best(all.iter().cloned(), &missing).filter(|_| !missing.is_empty());
+        }
+        rows
+    };
+    let found = all.iter().map(from).min_by_key(Vec::len);
+    found.expect("the defaults are accepted")
 }
 
-/// Of the compiled profiles, those whose own tests are run: the defaults, and as few as have every other answer once. Those
-/// that differ most come first, so that answers are tried together.
+/// Every row that the template does not refuse.
+fn accepted(factors: &[Factor]) -> Vec<Row> {
+    let mut rows = vec![Row::new()];
+    for factor in factors {
+        let longer = |row: &Row, value: &String| [row.as_slice(), slice::from_ref(value)].concat();
+        let with_each = |row: Row| factor.values.iter().map(move |value| longer(&row, value));
+        rows = rows.into_iter().flat_map(with_each).collect();
+    }
+    rows.retain(|row| !is_refused(factors, row));
+    rows
+}
+
+/// The row with most of the missing pairs.
+fn best(rows: impl Iterator<Item = Row>, missing: &BTreeSet<Pair>) -> Option<Row> {
+    let covered = |row: &Row| missing.iter().filter(|pair| has(row, pair)).count();
+    rows.max_by_key(covered)
+}
+
+/// Of the compiled profiles, those whose own tests are run: the defaults, and as few as have every other value once.
 #[must_use]
 pub fn tested(config: &Config) -> BTreeSet<String> {
-    let all = compiled(config);
-    let answers = |profile: &Profile| -> BTreeSet<String> {
-        let rust = profile.rust_answers().into_iter();
-        rust.flat_map(|(option, answer)| {
-            let taken = answer.split(',').map(move |one| format!("{option}={one}"));
-            taken.collect::<Vec<_>>()
-        })
-        .collect()
-    };
-    let mut seen = BTreeSet::new();
+    let factors = factors(config);
+    let rows = rust_rows(&factors);
+    let values =
+        |row: &Row| -> BTreeSet<(usize, String)> { row.iter().cloned().enumerate().collect() };
+    let mut missing: BTreeSet<_> = rows.iter().flat_map(values).collect();
+    let mut next = rows.first();
     let mut names = BTreeSet::new();
-    for profile in all.iter().take(1).chain(all.iter().rev()) {
-        let new: Vec<_> = answers(profile).difference(&seen).cloned().collect();
-        if !new.is_empty() {
-            seen.extend(new);
-            names.insert(profile.name.clone());
-        }
+    while let Some(row) = next.filter(|_| !missing.is_empty()) {
+        missing.retain(|value| !values(row).contains(value));
+        names.insert(Profile::new(config, &factors, row).name);
+        next = rows
+            .iter()
+            .max_by_key(|row| values(row).intersection(&missing).count());
     }
     names
 }
@@ -228,60 +256,21 @@ pub fn find(config: &Config, name: &str) -> Result<Profile> {
 /// Two values of two factors: `(factor, value, factor, value)`.
 type Pair = (usize, String, usize, String);
 
+fn pairs(row: &Row) -> impl Iterator<Item = Pair> {
+    let pair = |i: usize, j: usize| (i, row[i].clone(), j, row[j].clone());
+    (0..row.len()).flat_map(move |j| (0..j).map(move |i| pair(i, j)))
+}
+
 fn all_pairs(factors: &[Factor]) -> BTreeSet<Pair> {
-    let mut pairs = BTreeSet::new();
-    for (i, first) in factors.iter().enumerate() {
-        for (j, second) in factors.iter().enumerate().skip(i + 1) {
-            for a in &first.values {
-                for b in &second.values {
-                    let mut row = vec![None; factors.len()];
-                    (row[i], row[j]) = (Some(a.as_str()), Some(b.as_str()));
-                    if !is_refused(factors, &row) {
-                        pairs.insert((i, a.clone(), j, b.clone()));
-                    }
-                }
-            }
-        }
-    }
-    pairs
+    accepted(factors).iter().flat_map(pairs).collect()
 }
 
-fn cover(row: &[String], missing: &mut BTreeSet<Pair>) {
-    missing.retain(|(i, a, j, b)| row[*i] != *a || row[*j] != *b);
+fn has(row: &Row, (i, a, j, b): &Pair) -> bool {
+    row[*i] == *a && row[*j] == *b
 }
 
-/// A row with `pair`, every other factor set to the value that covers most of what is missing and is not refused.
-fn row_covering(
-    factors: &[Factor],
-    defaults: &[String],
-    pair: &Pair,
-    missing: &BTreeSet<Pair>,
-) -> Vec<String> {
-    let mut row = defaults.to_vec();
-    row[pair.0].clone_from(&pair.1);
-    row[pair.2].clone_from(&pair.3);
-    for (i, factor) in factors.iter().enumerate() {
-        if i == pair.0 || i == pair.2 {
-            continue;
-        }
-        let covers = |value: &&String| {
-            let mut candidate = row.clone();
-            candidate[i].clone_from(value);
-            let mut left = missing.clone();
-            cover(&candidate, &mut left);
-            missing.len() - left.len()
-        };
-        let is_accepted = |value: &&String| {
-            let mut candidate: Vec<_> = row.iter().map(|answer| Some(answer.as_str())).collect();
-            candidate[i] = Some(value.as_str());
-            !is_refused(factors, &candidate)
-        };
-        let best = factor.values.iter().filter(is_accepted);
-        if let Some(best) = best.max_by_key(covers) {
-            row[i].clone_from(best);
-        }
-    }
-    row
+fn cover(row: &Row, missing: &mut BTreeSet<Pair>) {
+    missing.retain(|pair| !has(row, pair));
 }
 
 fn slug(answer: &str) -> String {
@@ -333,12 +322,24 @@ mod tests {
     }
 
     #[test]
+    fn every_pair_of_values_that_makes_a_difference_is_compiled() {
+        let factors = factors(&config());
+        let mut missing = all_pairs(&factors);
+        missing.retain(|(i, _, j, _)| !is_text(&factors[*i]) && !is_text(&factors[*j]));
+        assert!(!missing.is_empty());
+        for row in rust_rows(&factors) {
+            cover(&row, &mut missing);
+        }
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+
+    #[test]
     fn every_answer_is_among_the_tested() {
         let all = compiled(&config());
         let tested = tested(&config());
         assert!(tested.contains("defaults"));
         for profile in &all {
-            for (option, answer) in profile.rust_answers() {
+            for (option, answer) in &profile.answers {
                 let has = |other: &&Profile| other.answer(option) == Some(answer);
                 let found = all.iter().filter(has);
                 assert!(
