@@ -9,8 +9,10 @@ use std::process::Command;
 
 use serde_json::Value;
 use watch::{Watch, scaled};
+use xtask::postgres::free_port;
 use xtask::process;
 use xtask::prometheus::program;
+use xtask::redis::Redis;
 use xtask::repo;
 
 /// Panels count what happens in so many seconds.
@@ -20,11 +22,16 @@ fn monitoring() -> PathBuf {
     repo::root().join("monitoring")
 }
 
+/// Every file in a folder of `monitoring/`.
+fn files(folder: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(monitoring().join(folder)).expect(folder);
+    entries.map(|file| file.expect("a file").path()).collect()
+}
+
 fn dashboards() -> Vec<(String, Value)> {
-    let folder = fs::read_dir(monitoring().join("grafana/dashboards")).expect("dashboards");
-    folder
-        .map(|file| {
-            let path = file.expect("a file").path();
+    files("grafana/dashboards")
+        .into_iter()
+        .map(|path| {
             let text = fs::read_to_string(&path).expect("a dashboard");
             let name = path.file_stem().expect("a name").display().to_string();
             (name, serde_json::from_str(&text).expect("JSON"))
@@ -40,31 +47,25 @@ fn panels(dashboard: &Value) -> impl Iterator<Item = &Value> {
 
 #[test]
 fn promtool_and_amtool_have_nothing_to_say() {
-    let folder = monitoring();
-    let files = [
+    let checks = [
         (
             "promtool",
             "check config --lint=all --lint-fatal",
-            "prometheus/prometheus.yml",
+            vec![monitoring().join("prometheus/prometheus.yml")],
         ),
         (
             "promtool",
             "check rules --lint=all --lint-fatal",
-            "prometheus/rules/recording.yml",
+            files("prometheus/rules"),
         ),
-        (
-            "promtool",
-            "check rules --lint=all --lint-fatal",
-            "prometheus/rules/alerts.yml",
-        ),
-        ("promtool", "test rules", "prometheus/tests/alerts.yml"),
-        ("amtool", "check-config", "alertmanager/alertmanager.yml"),
+        ("promtool", "test rules", files("prometheus/tests")),
+        ("amtool", "check-config", files("alertmanager")),
     ];
-    for (tool, words, file) in files {
+    for (tool, words, files) in checks {
         let tool = program(tool).expect("it can be installed");
         let mut check = Command::new(tool);
-        check.args(words.split(' ')).arg(folder.join(file));
-        process::capture(&mut check).unwrap_or_else(|error| panic!("{file}: {error:#}"));
+        check.args(words.split(' ')).args(&files);
+        process::capture(&mut check).unwrap_or_else(|error| panic!("{files:?}: {error:#}"));
     }
 }
 
@@ -114,9 +115,27 @@ fn dashboards_are_complete() {
     }
 }
 
+/// Settings with which a service does all it can.
+fn everything<'a>(redis: &'a str, collector: &'a str) -> [(&'a str, &'a str); 3] {
+    [
+        ("REDIS_URL", redis),
+        ("APP__OTEL__ENDPOINT", collector),
+        ("OTEL_BSP_SCHEDULE_DELAY", "100"),
+    ]
+}
+
+/// A collector that is not there.
+fn nowhere() -> String {
+    let port = free_port().expect("a free port");
+    format!("http://127.0.0.1:{port}")
+}
+
 #[test]
 fn every_panel_and_every_recorded_ratio_has_data_under_load() {
-    let watch = Watch::start().expect("a service that is watched");
+    let redis = Redis::start().expect("Redis");
+    let (url, nowhere) = (redis.url(), nowhere());
+    let settings = everything(&url, &nowhere);
+    let watch = Watch::start(&settings).expect("a service that is watched");
     let mut wanted: Vec<(String, String)> = Vec::new();
     for (name, dashboard) in dashboards() {
         for panel in panels(&dashboard) {
@@ -130,12 +149,12 @@ fn every_panel_and_every_recorded_ratio_has_data_under_load() {
             }
         }
     }
-    let rules =
-        fs::read_to_string(monitoring().join("prometheus/rules/recording.yml")).expect("rules");
-    let recorded = rules
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("- record: "));
-    wanted.extend(recorded.map(|name| ("a rule".to_owned(), name.to_owned())));
+    for file in files("prometheus/rules") {
+        let rules = fs::read_to_string(file).expect("rules");
+        let lines = rules.lines().map(str::trim);
+        let recorded = lines.filter_map(|line| line.strip_prefix("- record: "));
+        wanted.extend(recorded.map(|name| ("a rule".to_owned(), name.to_owned())));
+    }
     assert!(wanted.len() > 60, "{}", wanted.len());
     let missing = watch.wait_for_data(wanted);
     assert!(
@@ -147,14 +166,28 @@ fn every_panel_and_every_recorded_ratio_has_data_under_load() {
 
 #[test]
 fn what_breaks_is_told_and_what_is_mended_too() {
-    let mut watch = Watch::start().expect("a service that is watched");
+    let redis = Redis::start().expect("Redis");
+    let (url, nowhere) = (redis.url(), nowhere());
+    let settings = everything(&url, &nowhere);
+    let mut watch = Watch::start(&settings).expect("a service that is watched");
+    // First of all: what was fast before would have to be outweighed.
+    watch
+        .hang_until("LatencyBudgetBurnsFast")
+        .expect("it hangs and goes on");
+    let port = redis.kill();
+    let without_redis = ["CacheSecondTierDown", "RateLimitsFailOpen"];
+    watch.wait_for("firing", &without_redis);
+    watch.wait_for("firing", &["SpansLost"]);
+    let _redis = Redis::start_on(port).expect("Redis");
+    watch.wait_for("resolved", &without_redis);
+    watch.wait_for("resolved", &["LatencyBudgetBurnsFast"]);
     watch.damage_database().expect("the file can be written");
     watch.wait_for(
         "firing",
         &["DatabaseCallsFail", "AvailabilityBudgetBurnsFast"],
     );
     watch.restart(|_| Ok(())).expect("a fresh service");
-    watch.wait_for("resolved", &["DatabaseCallsFail"]);
+    watch.wait_for("resolved", &["DatabaseCallsFail", "SpansLost"]);
     watch.stop();
     watch.wait_for("firing", &["TargetDown"]);
     let no_folder = |data: &std::path::Path| fs::write(data.join("cache"), "no folder");

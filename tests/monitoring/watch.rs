@@ -13,7 +13,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
 use xtask::postgres::free_port;
@@ -27,6 +27,10 @@ const FASTER: u64 = 60;
 
 /// How long something may take to show.
 const PATIENCE: Duration = Duration::from_mins(2);
+
+/// How long the service stands still, and how many requests it has in its hands meanwhile.
+const HANG: Duration = Duration::from_millis(300);
+const REQUESTS: usize = 8;
 
 pub struct Watch {
     binary: PathBuf,
@@ -43,7 +47,8 @@ pub struct Watch {
 }
 
 impl Watch {
-    pub fn start() -> Result<Self> {
+    /// Watches a service with these settings.
+    pub fn start(settings: &[(&str, &str)]) -> Result<Self> {
         let template = repo::root().join("template");
         process::capture(service::cargo(&template).arg("build"))?;
         let binary = service::binary("service", "debug");
@@ -52,7 +57,7 @@ impl Watch {
         let (webhook, alerts) = listen()?;
         let folder = TempDir::new()?;
         configure(folder.path(), [ports.1, own, alerting, webhook])?;
-        let running = start_service(&binary, ports, |_| Ok(()))?;
+        let running = start_service(&binary, ports, settings, |_| Ok(()))?;
         Ok(Self {
             _load: Load::start(&running.0)?,
             running: Some(running),
@@ -102,6 +107,42 @@ impl Watch {
         }
     }
 
+    /// Lets the service stand still with requests in its hands, again and again, until the webhook is told that `alert` fires.
+    pub fn hang_until(&mut self, alert: &str) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        let wanted = ("firing".to_owned(), alert.to_owned());
+        while !self.told.remove(&wanted) {
+            ensure!(Instant::now() < deadline, "not told: {wanted:?}");
+            self.hang()?;
+            self.told.extend(self.alerts.try_iter());
+        }
+        Ok(())
+    }
+
+    fn hang(&self) -> Result<()> {
+        let (service, _) = self.running.as_ref().context("it runs")?;
+        let (address, authorization) = (&service.address, service.authorization()?);
+        let head = format!(
+            "POST /api/v1/articles HTTP/1.1\r\nHost: {address}\r\n{authorization}\
+             Content-Type: application/json\r\nContent-Length: 2\r\nConnection: close\r\n\r\n"
+        );
+        let begin = |_| {
+            let mut request = TcpStream::connect(address)?;
+            request.write_all(head.as_bytes())?;
+            Ok(request)
+        };
+        let requests = (0..REQUESTS).map(begin).collect::<Result<Vec<_>>>()?;
+        // It has read the heads then, and waits for the bodies.
+        thread::sleep(Duration::from_millis(20));
+        service.freeze(HANG)?;
+        for mut request in requests {
+            // Those it has refused at once need none.
+            let _ = request.write_all(b"{}");
+            let _ = request.read_to_end(&mut Vec::new());
+        }
+        Ok(())
+    }
+
     /// Overwrites what the running service has stored.
     pub fn damage_database(&self) -> Result<()> {
         let (_, folder) = self.running.as_ref().context("it runs")?;
@@ -118,10 +159,11 @@ impl Watch {
         self.running = None;
     }
 
-    /// Starts the service anew, at the same addresses, with data of its own that `prepare` may spoil.
+    /// Starts the service anew, at the same addresses, as nobody has set it up, with data of its own that `prepare` may
+    /// spoil.
     pub fn restart(&mut self, prepare: impl Fn(&Path) -> std::io::Result<()>) -> Result<()> {
         self.stop();
-        self.running = Some(start_service(&self.binary, self.ports, prepare)?);
+        self.running = Some(start_service(&self.binary, self.ports, &[], prepare)?);
         Ok(())
     }
 
@@ -137,13 +179,14 @@ impl Watch {
 fn start_service(
     binary: &Path,
     ports: (u16, u16),
+    settings: &[(&str, &str)],
     prepare: impl Fn(&Path) -> std::io::Result<()>,
 ) -> Result<(Service, TempDir)> {
     let folder = TempDir::new()?;
     let data = folder.path().join("data");
     fs::create_dir(&data)?;
     prepare(&data)?;
-    let service = Service::start_on(binary, folder.path(), ports, &[])?;
+    let service = Service::start_on(binary, folder.path(), ports, settings)?;
     Ok((service, folder))
 }
 
@@ -151,9 +194,10 @@ fn start_service(
 fn configure(folder: &Path, [operator, own, alerting, webhook]: [u16; 4]) -> Result<()> {
     let shipped = repo::root().join("monitoring");
     fs::create_dir(folder.join("rules"))?;
-    for rules in ["rules/recording.yml", "rules/alerts.yml"] {
-        let text = fs::read_to_string(shipped.join("prometheus").join(rules))?;
-        fs::write(folder.join(rules), scaled(&text))?;
+    for rules in fs::read_dir(shipped.join("prometheus/rules"))? {
+        let rules = rules?;
+        let text = fs::read_to_string(rules.path())?;
+        fs::write(folder.join("rules").join(rules.file_name()), scaled(&text))?;
     }
     let text = scaled(&fs::read_to_string(
         shipped.join("prometheus/prometheus.yml"),

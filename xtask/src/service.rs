@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use rustix::process::Pid;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::accounts::{self, Writer};
 use crate::postgres::free_port;
@@ -185,6 +185,15 @@ impl Service {
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Lets the process stand still for `time`, with all it has begun.
+    pub fn freeze(&self, time: Duration) -> Result<()> {
+        let process = Pid::from_child(&self.child);
+        kill_process(process, Signal::STOP)?;
+        thread::sleep(time);
+        kill_process(process, Signal::CONT)?;
+        Ok(())
     }
 
     /// Waits until the service stops: an interrupt asks it to.

@@ -88,6 +88,7 @@ const STEPS: [Step; 17] = [
         for name in ["prometheus", "promtool", "alertmanager", "amtool"] {
             prometheus::program(name)?;
         }
+        redis::server()?;
         suite.check(workspace("test --package axle-tests --test monitoring"))
     }),
     ("browser: the pages of the default service", browser::pages),

@@ -55,8 +55,9 @@ impl RateLimits {
     /// One that gives every key `quota`. `name` is its label in the metrics, and what tells its keys from those of others.
     #[must_use]
     pub fn limiter(&self, name: &'static str, quota: Quota) -> RateLimiter {
-        // So that the first one that is refused is an increase.
-        counter!("rate_limited_total", "scope" => name).increment(0);
+        // So that the first one is an increase.
+        counter!("rate_limited_total", "scope" => name).increment(0); //~{% if features contains "redis" %}
+        counter!("rate_limit_errors_total", "scope" => name).increment(0); //~{% endif %}
         RateLimiter(Arc::new(Inner {
             name,
             quota,

@@ -30,8 +30,13 @@ impl Bounded {
             "telemetry_dropped_total",
             "What the service would have told about itself but lost on the way, by kind."
         );
-        // So that the first one lost is an increase.
+        describe_counter!(
+            "telemetry_exported_total",
+            "What the service told about itself and a collector took, by kind."
+        );
+        // So that the first one is an increase.
         count_lost(0);
+        count_exported(0);
         let waiting = Arc::default();
         let exporter = Counting {
             exporter,
@@ -52,8 +57,11 @@ impl Bounded {
 }
 
 fn count_lost(spans: usize) {
-    let spans = u64::try_from(spans).unwrap_or(u64::MAX);
-    counter!("telemetry_dropped_total", "kind" => "spans").increment(spans);
+    counter!("telemetry_dropped_total", "kind" => "spans").increment(spans as u64);
+}
+
+fn count_exported(spans: usize) {
+    counter!("telemetry_exported_total", "kind" => "spans").increment(spans as u64);
 }
 
 impl SpanProcessor for Bounded {
@@ -96,8 +104,9 @@ impl<E: SpanExporter> SpanExporter for Counting<E> {
         let spans = batch.len();
         let result = self.exporter.export(batch).await;
         self.waiting.fetch_sub(spans, Ordering::Relaxed);
-        if result.is_err() {
-            count_lost(spans);
+        match result {
+            Ok(()) => count_exported(spans),
+            Err(_) => count_lost(spans),
         }
         // An outage is told once, not with every batch.
         let was_failing = self.is_failing.swap(result.is_err(), Ordering::Relaxed);

@@ -46,6 +46,8 @@ async fn without_redis_each_node_goes_by_its_own_count() {
     let server = RedisServer::start().await;
     let url = server.url();
     let lonely = node(&url, "alone");
+    let none = "rate_limit_errors_total{scope=\"alone\"} 0\n";
+    assert!(exporter.render().contains(none));
     assert!(lonely.check("ada").await.is_ok());
     drop(server);
     for remaining in (0..9).rev() {
@@ -55,6 +57,7 @@ async fn without_redis_each_node_goes_by_its_own_count() {
     assert!(lonely.check("ada").await.is_err());
     let metrics = exporter.render();
     assert!(metrics.contains("rate_limit_errors_total{scope=\"alone\"}"));
+    assert!(!metrics.contains(none));
 }
 
 #[tokio::test]

@@ -1,19 +1,43 @@
 //! A collector that is away or fails.
 
+use std::time::Instant;
+
 use axum::http::StatusCode;
 
 use super::collector::Collector;
 use super::traced;
 use crate::cli::http;
-use crate::cli::process::{Place, Service, free_port};
+use crate::cli::process::{PATIENCE, Place, Service, free_port};
 
-/// What `/metrics` says of lost spans.
 fn lost(service: &Service) -> u64 {
+    spans(service, "telemetry_dropped_total")
+}
+
+fn exported(service: &Service) -> u64 {
+    spans(service, "telemetry_exported_total")
+}
+
+/// What `/metrics` counts of spans.
+fn spans(service: &Service, counter: &str) -> u64 {
+    let series = format!("{counter}{{kind=\"spans\"}} ");
     let metrics = http::get(service.operator(), "/metrics").body;
-    let line = metrics
-        .lines()
-        .find_map(|line| line.strip_prefix("telemetry_dropped_total{kind=\"spans\"} "));
+    let line = metrics.lines().find_map(|line| line.strip_prefix(&series));
     line.expect("the metric").parse().expect("a number")
+}
+
+#[test]
+fn spans_that_a_collector_takes_are_counted() {
+    let place = Place::new();
+    let mut collector = Collector::http();
+    let service = traced(&place, &collector, &[]);
+    assert_eq!(service.get("/health/live").status, 200);
+    collector.wait_for(|span| span.name == "GET /health/live");
+    let deadline = Instant::now() + PATIENCE;
+    // The collector has them before its answer is counted.
+    while exported(&service) == 0 {
+        assert!(Instant::now() < deadline, "none is counted");
+    }
+    assert_eq!(lost(&service), 0);
 }
 
 #[test]
@@ -30,6 +54,7 @@ fn a_collector_that_is_not_there_costs_spans_and_no_request() {
     }
     service.wait_for("spans cannot be exported");
     assert!(lost(&service) > 0);
+    assert_eq!(exported(&service), 0);
     let log = service.stop();
     let told = log
         .iter()
