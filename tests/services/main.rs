@@ -94,12 +94,12 @@ fn main() -> ExitCode {
         for (name, check) in checks {
             let generated = Arc::clone(&generated);
             let name = format!("{}::{name}", generated.profile.name);
-            let (times, timed) = (Arc::clone(&times), name.clone());
+            let (times, own_name) = (Arc::clone(&times), name.clone());
             trials.push(Trial::test(name, move || {
                 let started = Instant::now();
                 let result = check(&generated);
                 let mut times = times.lock().expect("no holder panics");
-                times.push((started.elapsed(), timed));
+                times.push((started.elapsed(), own_name));
                 result.map_err(|error| Failed::from(indented(&error)))
             }));
         }

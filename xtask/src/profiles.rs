@@ -191,10 +191,11 @@ fn rust_rows(factors: &[Factor]) -> Vec<Row> {
     let from = |second: &Row| {
         let mut missing: BTreeSet<Pair> = all.iter().flat_map(pairs).collect();
         let mut rows = vec![defaults(factors)];
-        let mut next = Some(second.clone());
+        cover(&rows[0], &mut missing);
+        let mut next = Some(second.clone()).filter(|_| !missing.is_empty());
         while let Some(row) = next {
+            cover(&row, &mut missing);
             rows.push(row);
-            rows.iter().for_each(|row| cover(row, &mut missing));
             next = best(all.iter().cloned(), &missing).filter(|_| !missing.is_empty());
         }
         rows

@@ -86,14 +86,16 @@ impl Line {
     }
 
     fn add_escaped(&mut self, text: &str, escape: impl Fn(&mut Vec<u8>, char)) {
-        if text.len() <= LONGEST && text.bytes().all(is_harmless) {
+        // No byte ends the search early, so that the processor looks at many at once.
+        let is_harmless = text.bytes().fold(true, |all, byte| all & is_plain(byte));
+        if text.len() <= LONGEST && is_harmless {
             self.add(text);
             return;
         }
         let cut = text.floor_char_boundary(LONGEST);
         for c in text[..cut].chars() {
             match u8::try_from(c) {
-                Ok(byte) if is_harmless(byte) => self.text.push(byte),
+                Ok(byte) if is_plain(byte) => self.text.push(byte),
                 _ => escape(&mut self.text, c),
             }
         }
@@ -103,17 +105,8 @@ impl Line {
     }
 }
 
-fn is_harmless(byte: u8) -> bool {
-    const HARMLESS: [bool; 256] = {
-        let mut harmless = [false; 256];
-        let mut byte = b' ';
-        while byte <= b'~' {
-            harmless[byte as usize] = byte != b'"' && byte != b'\\';
-            byte += 1;
-        }
-        harmless
-    };
-    HARMLESS[usize::from(byte)]
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')
 }
 
 #[cfg(test)]
