@@ -107,7 +107,11 @@ pub async fn serve(State(assets): State<Assets>, request: Parts) -> Result<Respo
     let files = assets.current(path).await?;
     let missing = || Problem::new(Kind::NotFound).kept_for_seconds(MISSING_SECONDS);
     let file = files.get(path).ok_or_else(missing)?;
-    match file.answer(Asked::of(&request.method, &request.headers)) {
+    match file.answer(Asked::of(
+        &request.method,
+        request.uri.path(),
+        &request.headers,
+    )) {
         Ok(response) => Ok(response.map(Body::new)),
         Err(refused) => Ok(refused.into_response()),
     }

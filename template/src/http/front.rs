@@ -5,11 +5,12 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, HttpBody};
 use axum::http::header::{ALLOW, CONTENT_LENGTH, STRICT_TRANSPORT_SECURITY, USER_AGENT};
-use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use axum::http::uri::PathAndQuery;
+use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use bytes::Bytes;
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
@@ -17,11 +18,12 @@ use tracing::Instrument;
 
 use super::client_address::{ClientAddress, TrustedProxies};
 use super::edge::Edge;
-use super::page_cache::{Asked, CacheStatus, PageCache, STATUS_HEADER};
+use super::page_cache::{Asked, CacheStatus, PageCache, STATUS_HEADER, StoredPage};
 use super::request_id::RequestId;
 use super::security::{self, SecuritySettings};
-use super::server::{Answer, Client, ServerSettings};
+use super::server::{Answer, Client, Plain, ServerSettings};
 use crate::domain::clock::Clock;
+use crate::infra::cache::Cached;
 use crate::telemetry::{InFlight, RequestRecord, RequestSeries, RequestSpan, record_request_size};
 
 /// The public service: pages in memory, and the routes behind them. A cheap handle.
@@ -50,6 +52,19 @@ struct Arrival {
 }
 
 impl Arrival {
+    fn of(at: Instant, client: ClientAddress, asked: Asked<'_>) -> Self {
+        let id = RequestId::of(asked.request_id); //~{% if features contains "otel" %}
+        // Before anything else is done for it.
+        let trace = super::trace::Trace::begin(asked, id.as_str()); //~{% endif %}
+        Self {
+            at,
+            client,
+            id, //~{% if features contains "otel" %}
+            // For as long as the answer takes.
+            trace, //~{% endif %}
+        }
+    }
+
     /// Tells the log how it was answered.
     fn log(&self, record: &RequestRecord<'_>) {
         record.log(RequestSpan {
@@ -76,8 +91,66 @@ fn name_of(client: ClientAddress, connection: &Client) -> Cow<'_, str> {
     }
 }
 
+/// What is in memory, finished.
+enum Kept {
+    Page(Cached<StoredPage>),        //~{% if frontend == "pages" %}
+    Asset(Arc<super::assets::File>), //~{% endif %}
+}
+
+impl Kept {
+    /// What of it is sent `now`, if anything is.
+    fn answer(&self, asked: Asked<'_>, now: i64) -> Option<Response<Full<Bytes>>> {
+        let answer = match self {
+            Self::Page(page) if !page.is_for(asked) => return None,
+            Self::Page(page) => page.answer(asked, CacheStatus::HitL1, page.stored_at(), now), //~{% if frontend == "pages" %}
+            Self::Asset(asset) => asset.answer(asked), //~{% endif %}
+        };
+        answer.ok()
+    }
+
+    fn count(&self, method: &'static str, status: StatusCode, duration: Duration, bytes: u64) {
+        match self {
+            Self::Page(page) => page.count(method, status, duration, Some(bytes)), //~{% if frontend == "pages" %}
+            Self::Asset(asset) => asset.count(method, status, duration, Some(bytes)), //~{% endif %}
+        }
+    }
+
+    fn route(&self) -> &str {
+        match self {
+            Self::Page(page) => page.route(), //~{% if frontend == "pages" %}
+            Self::Asset(_) => super::assets::ROUTE, //~{% endif %}
+        }
+    }
+
+    fn cache(&self) -> &'static str {
+        match self {
+            Self::Page(_) => CacheStatus::HitL1.as_str(), //~{% if frontend == "pages" %}
+            Self::Asset(_) => "",                         //~{% endif %}
+        }
+    }
+}
+
+/// An answer out of memory.
+struct Found {
+    kept: Kept,
+    answer: Response<Full<Bytes>>,
+    /// When it was made, in microseconds since the Unix epoch.
+    at: i64,
+}
+
 impl Answer for Front {
     type Body = Either<Full<Bytes>, Body>;
+
+    fn at_hand(&self, connection: &Client, request: &Plain<'_>) -> Option<Response<Full<Bytes>>> {
+        let at = Instant::now();
+        let kept = self.find(request.target, true)?;
+        let headers = request.headers()?;
+        let asked = Asked::of(&request.method, path_of(request.target), &headers);
+        let found = self.take(kept, asked)?;
+        let client = self.0.proxies.client(connection, &headers);
+        let arrival = Arrival::of(at, client, asked);
+        Some(self.send(found, arrival, connection, asked))
+    }
 
     fn answer(
         &self,
@@ -85,28 +158,20 @@ impl Answer for Front {
         request: Request<Incoming>,
     ) -> impl Future<Output = Response<Self::Body>> + Send + use<> {
         let at = Instant::now();
-        let asked = Asked::of(request.method(), request.headers());
-        let id = RequestId::of(asked.request_id);
-        let arrival = Arrival {
-            at,
-            client: self.0.proxies.client(connection, request.headers()), //~{% if features contains "otel" %}
-            // Before anything is done for it.
-            trace: super::trace::Trace::begin(&request, id.as_str()), //~{% endif %}
-            id,
-        };
-        let client = arrival.client;
-        let name = name_of(client, connection);
-        let uri = request.uri();
-        let found = self.page(&arrival, &name, asked, uri); //~{% if frontend == "pages" %}
-        let found = found.or_else(|| self.asset(&arrival, &name, asked, uri)); //~{% endif %}
-        let answer = if let Some(mut found) = found {
-            arrival.name(found.headers_mut());
-            self.hold_to_https(client, found.headers_mut());
-            Ok(found.map(Either::Left))
-        } else {
-            let connection = Arc::clone(connection);
-            // In a box: it is large, and would be moved even if there were nothing to wait for.
-            Err(Box::pin(self.clone().route(arrival, connection, request)))
+        let asked = Asked::of(request.method(), request.uri().path(), request.headers());
+        let client = self.0.proxies.client(connection, request.headers());
+        let arrival = Arrival::of(at, client, asked);
+        let target = request.uri().path_and_query().map(PathAndQuery::as_str);
+        let kept = target.and_then(|target| self.find(target, asked.is_plain()));
+        let answer = match kept.and_then(|kept| self.take(kept, asked)) {
+            Some(found) => Ok(self
+                .send(found, arrival, connection, asked)
+                .map(Either::Left)),
+            None => {
+                let connection = Arc::clone(connection);
+                // In a box: it is large, and would be moved even if there were nothing to wait for.
+                Err(Box::pin(self.clone().route(arrival, connection, request)))
+            }
         };
         async move {
             match answer {
@@ -148,74 +213,65 @@ impl Front {
         Self(Arc::new(parts))
     } //~{% endif %}
 
-    /// The way of a page in memory. It never waits, so nothing on it is counted as being in flight.
-    fn page(
-        &self,
-        arrival: &Arrival,
-        client: &str,
-        asked: Asked<'_>,
-        uri: &Uri,
-    ) -> Option<Response<Full<Bytes>>> {
-        if !asked.is_plain() {
-            return None;
-        }
-        let Parts { pages, clock, .. } = &*self.0;
-        let page = pages.in_memory(asked, uri.path_and_query()?.as_str())?;
-        let now = clock.now_micros();
-        let answer = page.answer(asked, CacheStatus::HitL1, page.stored_at(), now);
-        let response = answer.ok()?;
-        pages.encode_if_wanted(&page, asked);
-        let (method, status, duration) =
-            (label(asked.method), response.status(), arrival.at.elapsed());
-        let bytes = response.body().size_hint().exact();
-        page.count(method, status, duration, bytes);
-        arrival.log(&RequestRecord {
-            at: now,
-            method,
-            route: page.route(),
-            path: uri.path(),
-            status: status.as_u16(),
-            duration,
-            bytes,
-            cache: CacheStatus::HitL1.as_str(),
-            client,
-            user_agent: text(asked.user_agent),
-        });
-        Some(response)
-    } //~{% if frontend == "pages" %}
+    /// What is kept for `target`, path and query: a page if the request `is_plain`, or an asset.
+    fn find(&self, target: &str, is_plain: bool) -> Option<Kept> {
+        let page = is_plain.then(|| self.0.pages.in_memory(target)).flatten();
+        let kept = page.map(Kept::Page); //~{% if frontend == "pages" %}
+        let kept = kept.or_else(|| {
+            let asset = self.0.assets.as_ref()?.at_hand(path_of(target))?;
+            Some(Kept::Asset(asset))
+        }); //~{% endif %}
+        kept
+    }
 
-    /// The way of an asset in memory, which does not wait either.
-    fn asset(
-        &self,
-        arrival: &Arrival,
-        client: &str,
-        asked: Asked<'_>,
-        uri: &Uri,
-    ) -> Option<Response<Full<Bytes>>> {
+    /// The way of what is in memory, if it is an answer to what is asked. It never waits, so nothing on it is counted as
+    /// being in flight.
+    fn take(&self, kept: Kept, asked: Asked<'_>) -> Option<Found> {
         if !matches!(*asked.method, Method::GET | Method::HEAD) {
             return None;
         }
-        let Parts { assets, clock, .. } = &*self.0;
-        let asset = assets.as_ref()?.at_hand(uri.path())?;
-        let response = asset.answer(asked).ok()?;
+        let at = self.0.clock.now_micros();
+        let answer = kept.answer(asked, at)?;
+        if let Kept::Page(page) = &kept {
+            self.0.pages.encode_if_wanted(page, asked);
+        }
+        Some(Found { kept, answer, at })
+    }
+
+    /// Counts and logs an answer out of memory.
+    fn send(
+        &self,
+        found: Found,
+        arrival: Arrival,
+        connection: &Client,
+        asked: Asked<'_>,
+    ) -> Response<Full<Bytes>> {
+        let Found {
+            kept,
+            mut answer,
+            at,
+        } = found;
+        let client = arrival.client;
         let (method, status, duration) =
-            (label(asked.method), response.status(), arrival.at.elapsed());
-        let bytes = response.body().size_hint().exact();
-        asset.count(method, status, duration, bytes);
+            (label(asked.method), answer.status(), arrival.at.elapsed());
+        let bytes = answer.body().size_hint().lower();
+        kept.count(method, status, duration, bytes);
         arrival.log(&RequestRecord {
-            at: clock.now_micros(),
+            at,
             method,
-            route: super::assets::ROUTE,
-            path: uri.path(),
+            route: kept.route(),
+            path: asked.path,
             status: status.as_u16(),
             duration,
-            bytes,
-            cache: "",
-            client,
+            bytes: Some(bytes),
+            cache: kept.cache(),
+            client: &name_of(client, connection),
             user_agent: text(asked.user_agent),
         });
-        Some(response)
-    } //~{% endif %}
+        arrival.name(answer.headers_mut());
+        self.hold_to_https(client, answer.headers_mut());
+        answer
+    }
 
     /// The way of everything else.
     async fn route(
@@ -288,6 +344,10 @@ fn sort_allowed(headers: &mut HeaderMap) {
             *allow = sorted;
         }
     }
+}
+
+fn path_of(target: &str) -> &str {
+    target.split('?').next().unwrap_or_default()
 }
 
 /// A label must be bounded: any word can be a method.

@@ -34,7 +34,8 @@ pub use operator::Operator;
 pub use problem::{FieldError, Kind, Problem};
 pub use request_id::RequestId;
 pub use server::{
-    Answer, Client, Listener, Listeners, OperatorSettings, ServerSettings, TlsSettings, serve,
+    Answer, Client, Listener, Listeners, OperatorSettings, Plain, ServerSettings, TlsSettings,
+    serve,
 };
 pub use visit::visit;
 

@@ -137,7 +137,10 @@ impl PageCache {
                 .await;
         }
         if cached.is_kept() {
-            self.encode_if_wanted(&cached, Asked::of(&request.method, &request.headers));
+            self.encode_if_wanted(
+                &cached,
+                Asked::of(&request.method, request.uri.path(), &request.headers),
+            );
         }
         let status = cached.source().into();
         self.respond(request, cached, status, stored_at).await
@@ -162,11 +165,9 @@ impl PageCache {
         self.respond(request, page, CacheStatus::Bypass, now).await
     }
 
-    /// The page in memory for a plain request to `address`.
-    pub(super) fn in_memory(&self, asked: Asked<'_>, address: &str) -> Option<Cached<StoredPage>> {
-        let page = self.pages.get_fresh(address)?;
-        let may_have_it = asked.cookie.is_none() || page.ignores_cookies_of(asked.headers);
-        may_have_it.then_some(page)
+    /// The page in memory for plain requests to `address`.
+    pub(super) fn in_memory(&self, address: &str) -> Option<Cached<StoredPage>> {
+        self.pages.get_fresh(address)
     }
 
     /// Encodes a page in the background if it is time for that.
@@ -215,7 +216,7 @@ impl PageCache {
         status: CacheStatus,
         stored_at: i64,
     ) -> Result<Response, Problem> {
-        let asked = Asked::of(&request.method, &request.headers);
+        let asked = Asked::of(&request.method, request.uri.path(), &request.headers);
         let now = self.clock.now_micros();
         let answer = match page.answer(asked, status, stored_at, now) {
             Err(Refused::Encoding) if page.may_be_encoded() => {

@@ -14,22 +14,25 @@ use hyper::body::{Frame, SizeHint};
 /// Bytes.
 const LARGEST: usize = 16 * 1024;
 
-pub(super) struct Pieces<B> {
+pub(super) struct Pieces<B, E> {
     body: B,
     /// What has come of the body and is not passed on yet.
     rest: Bytes,
+    /// Dropped when hyper has taken all of it.
+    _end: E,
 }
 
-impl<B> Pieces<B> {
-    pub fn of(body: B) -> Self {
+impl<B, E> Pieces<B, E> {
+    pub fn of(body: B, end: E) -> Self {
         Self {
             body,
             rest: Bytes::new(),
+            _end: end,
         }
     }
 }
 
-impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Pieces<B> {
+impl<B: HttpBody<Data = Bytes> + Unpin, E: Unpin> HttpBody for Pieces<B, E> {
     type Data = Bytes;
     type Error = B::Error;
 
@@ -78,7 +81,7 @@ mod tests {
             let whole: Bytes = (0..length)
                 .map(|n| u8::try_from(n % 251).unwrap())
                 .collect();
-            let mut pieces = Pieces::of(Full::new(whole.clone()));
+            let mut pieces = Pieces::of(Full::new(whole.clone()), ());
             let mut seen = Vec::new();
             while let Some(frame) = pieces.frame().await {
                 let piece = frame.unwrap().into_data().unwrap();

@@ -1,6 +1,8 @@
 //! Serving: connections are accepted within limits, answered, and let go of in order.
 
 mod connection;
+mod express;
+mod head;
 mod http2;
 mod listener;
 mod settings;
@@ -18,11 +20,13 @@ use axum::body::HttpBody;
 use axum::http::Request;
 use axum::response::Response;
 use bytes::Bytes;
+use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::connection::{Connections, Phase};
+pub use self::head::Plain;
 use self::listener::Accepted;
 pub use self::listener::{Listener, Listeners};
 pub(super) use self::settings::an_origin;
@@ -40,8 +44,13 @@ pub struct Client {
 }
 
 /// What answers the requests of a listener.
-pub trait Answer: Clone + Send + 'static {
+pub trait Answer: Clone + Send + Unpin + 'static {
     type Body: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static;
+
+    /// The answer that can be given without waiting, if there is one; otherwise the request comes to [`answer`](Self::answer).
+    fn at_hand(&self, _client: &Client, _request: &Plain<'_>) -> Option<Response<Full<Bytes>>> {
+        None
+    }
 
     fn answer(
         &self,

@@ -1,9 +1,10 @@
 //! The trace of one request: whether it has one, its span, and how its caller gets to know of it.
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Request};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use tracing::Span;
 
 use super::front::label;
+use super::page_cache::Asked;
 use crate::telemetry::RequestRecord;
 use crate::telemetry::traces::{Caller, Sampling, TraceIds, spans};
 
@@ -15,11 +16,11 @@ pub(super) struct Trace(Option<(Span, TraceIds)>);
 
 impl Trace {
     /// Decides whether the request is traced. If not, that is all that is done.
-    pub fn begin<B>(request: &Request<B>, request_id: &str) -> Self {
+    pub fn begin(asked: Asked<'_>, request_id: &str) -> Self {
         let Some(sampling) = Sampling::current() else {
             return Self(None);
         };
-        let headers = request.headers();
+        let headers = asked.headers;
         let caller = sampling.follows_callers.then(|| caller(headers)).flatten();
         if !sampling.takes(caller.as_ref()) {
             return Self(None);
@@ -28,8 +29,12 @@ impl Trace {
             .get("tracestate")
             .and_then(|state| state.to_str().ok());
         let parent = caller.map(|caller| caller.span_context(state));
-        let (method, path) = (label(request.method()), request.uri().path());
-        Self(spans::request(request_id, method, path, parent))
+        Self(spans::request(
+            request_id,
+            label(asked.method),
+            asked.path,
+            parent,
+        ))
     }
 
     pub fn ids(&self) -> Option<TraceIds> {

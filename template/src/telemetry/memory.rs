@@ -1,6 +1,9 @@
-//! What the process holds of the machine's memory, as the kernel counts it (`proc_pid_status(5)`).
+//! What the process holds of the machine's memory, as the kernel counts it (`proc_pid_status(5)`), and what of its heap is
+//! in use, as the allocator does (`malloc_info(3)`).
 
 use anyhow::Context;
+use malloc_info::info::{SystemType, TotalType};
+use malloc_info::malloc_info;
 use procfs::process::Process;
 use serde::Serialize;
 
@@ -20,11 +23,25 @@ pub struct MemoryUse {
     pub reserved: u64,
     /// Each has a stack of its own, and may have an arena of the heap.
     pub threads: u64,
+    pub heap: HeapUse,
+}
+
+/// In bytes, but for the arenas.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct HeapUse {
+    /// What the service has allocated and not given back, with what the allocator adds to each piece.
+    pub allocated: u64,
+    /// What was given back, and waits in the allocator to be allocated again.
+    pub free: u64,
+    /// The part of `allocated` in pieces so large that each was asked of the kernel by itself.
+    pub mapped: u64,
+    /// The parts of the heap that threads allocate from without waiting for each other.
+    pub arenas: u64,
 }
 
 impl MemoryUse {
     /// # Errors
-    /// If the kernel does not say.
+    /// If the kernel or the allocator does not say.
     pub fn now() -> anyhow::Result<Self> {
         let status = Process::myself().and_then(|process| process.status());
         let status = status.context("the kernel does not say what memory is used")?;
@@ -37,6 +54,52 @@ impl MemoryUse {
             swapped: bytes(status.vmswap),
             reserved: bytes(status.vmdata),
             threads: status.threads,
+            heap: HeapUse::now()?,
         })
+    }
+}
+
+impl HeapUse {
+    fn now() -> anyhow::Result<Self> {
+        let info = malloc_info().context("the allocator does not say what it holds")?;
+        let total = |kinds: &[TotalType]| -> u64 {
+            let wanted = info
+                .total
+                .iter()
+                .filter(|total| kinds.contains(&total.r#type));
+            wanted.map(|total| total.size as u64).sum()
+        };
+        let current = info
+            .system
+            .iter()
+            .filter(|system| system.r#type == SystemType::Current);
+        let taken: u64 = current.map(|system| system.size as u64).sum();
+        let free = total(&[TotalType::Fast, TotalType::Rest]);
+        let mapped = total(&[TotalType::Mmap]);
+        Ok(Self {
+            allocated: taken.saturating_sub(free) + mapped,
+            free,
+            mapped,
+            arenas: info.heaps.len() as u64,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_allocated_is_seen_whether_it_is_one_piece_or_many() {
+        const LARGE: usize = 64 << 20;
+        let before = HeapUse::now().unwrap();
+        assert!(before.arenas >= 1);
+        let one = vec![1_u8; LARGE];
+        let with_one = HeapUse::now().unwrap();
+        assert!(with_one.mapped >= before.mapped + LARGE as u64);
+        let many: Vec<_> = (0..LARGE / 1024).map(|_| vec![1_u8; 1024]).collect();
+        let with_many = HeapUse::now().unwrap();
+        assert!(with_many.allocated >= before.allocated + LARGE as u64 * 3 / 2);
+        drop((one, many));
     }
 }

@@ -58,6 +58,12 @@ async fn the_memory_in_use_adds_up() {
     );
     assert!(of("resident") <= of("resident_peak") + about, "{used}");
     assert!(of("anonymous") <= of("reserved") + about, "{used}");
+    let heap = |name: &str| used["heap"][name].as_u64().expect("a number");
+    assert!(heap("mapped") <= heap("allocated"), "{used}");
+    assert!(
+        heap("allocated") + heap("free") <= of("reserved") + about,
+        "{used}"
+    );
 }
 
 #[tokio::test]

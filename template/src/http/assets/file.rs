@@ -275,7 +275,7 @@ mod tests {
         });
         let headers: HeaderMap = headers.collect();
         let response = file()
-            .answer(Asked::of(&method, &headers))
+            .answer(Asked::of(&method, "/", &headers))
             .expect("an answer");
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
@@ -336,7 +336,7 @@ mod tests {
                 HeaderName::from_static(name),
                 HeaderValue::from_static(value),
             )]);
-            file().answer(Asked::of(&Method::GET, &headers)).err()
+            file().answer(Asked::of(&Method::GET, "/", &headers)).err()
         };
         assert_eq!(
             refusal("range", "bytes=99-"),

@@ -9,6 +9,8 @@ use super::encoding::Accepted;
 #[derive(Clone, Copy)]
 pub(in crate::http) struct Asked<'a> {
     pub method: &'a Method,
+    /// Without the query.
+    pub path: &'a str,
     pub headers: &'a HeaderMap,
     pub authorization: Option<&'a HeaderValue>,
     pub cookie: Option<&'a HeaderValue>,
@@ -21,9 +23,10 @@ pub(in crate::http) struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    pub fn of(method: &'a Method, headers: &'a HeaderMap) -> Self {
+    pub fn of(method: &'a Method, path: &'a str, headers: &'a HeaderMap) -> Self {
         let mut asked = Self {
             method,
+            path,
             headers,
             authorization: None,
             cookie: None,

@@ -161,11 +161,11 @@ impl StoredPage {
         self.is_shared
     }
 
-    /// Whether none of the cookies in `request` make a difference to this page.
-    pub fn ignores_cookies_of(&self, request: &HeaderMap) -> bool {
-        let heeds = |name: &String| cookies::find(request, name).is_some();
-        let heeded = self.heeded_cookies.as_ref();
-        heeded.is_some_and(|heeded| !heeded.iter().any(heeds))
+    /// Whether none of the cookies of a request make a difference to this page.
+    pub fn is_for(&self, asked: Asked<'_>) -> bool {
+        let heeds = |name: &String| cookies::find(asked.headers, name).is_some();
+        let ignores = |heeded: &Vec<String>| !heeded.iter().any(heeds);
+        asked.cookie.is_none() || self.heeded_cookies.as_ref().is_some_and(ignores)
     }
 
     /// Counts an answer with this page.

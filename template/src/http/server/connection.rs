@@ -17,9 +17,10 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use super::express::Express;
 use super::http2::{Quiet, as_http1, speaks_http2};
 use super::listener::{Accepted, Stream};
-use super::timer::{ConnectionTimer, Watched};
+use super::timer::{ConnectionTimer, Ending, Watched};
 use super::wire::{Boxed, Duplex, Wire};
 use super::{Answer, Client, ServerSettings};
 use crate::http::pieces::Pieces;
@@ -124,26 +125,32 @@ impl Connections {
         })
     }
 
-    async fn http1<S: Answer>(
+    pub(super) async fn http1<S: Answer>(
         &self,
         stream: impl Duplex + 'static,
         client: Arc<Client>,
         service: S,
         phase: watch::Receiver<Phase>,
     ) {
-        let caller = Arc::clone(&client);
+        let watched = Arc::new(Watched::default());
+        let stream = Wire::new(stream, Arc::clone(&watched), self.settings.idle_timeout);
+        let (caller, short) = (Arc::clone(&client), Arc::clone(&watched));
+        let stream = Express::new(stream, caller, service.clone(), short);
+        let (caller, ends) = (Arc::clone(&client), Arc::clone(&watched));
         let service = service_fn(move |request| {
             let answer = service.answer(&caller, request);
-            async move { Ok::<_, Infallible>(answer.await.map(Pieces::of)) }
+            let end = Ending(Arc::clone(&ends));
+            async move {
+                let answer = answer.await;
+                Ok::<_, Infallible>(answer.map(|body| Pieces::of(body, end)))
+            }
         });
-        let watched = Arc::new(Watched::default());
         let mut protocol = self.http1.clone();
         protocol.timer(ConnectionTimer {
-            watched: Arc::clone(&watched),
+            watched,
             head: self.settings.read_header_timeout,
             idle: self.settings.idle_timeout,
         });
-        let stream = Wire::new(stream, watched, self.settings.idle_timeout);
         let connection = protocol.serve_connection(TokioIo::new(stream), service);
         drive(connection.with_upgrades(), &client, phase, pending()).await;
     }

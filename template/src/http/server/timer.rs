@@ -8,8 +8,8 @@
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use hyper::rt::{Sleep, Timer};
@@ -21,7 +21,37 @@ pub(super) struct Watched {
     pub has_spoken: AtomicBool,
     /// Set when the first head has been waited for.
     has_begun: AtomicBool,
+    /// Set when hyper has taken all of an answer.
+    has_ended: AtomicBool,
+    /// When the last request was answered that hyper did not hear of, since it began to wait.
+    answered: Mutex<Option<tokio::time::Instant>>,
     sleep: Mutex<Option<Pin<Box<tokio::time::Sleep>>>>,
+}
+
+impl Watched {
+    /// A request has come and gone without hyper.
+    pub fn answered(&self, at: tokio::time::Instant) {
+        self.has_spoken.store(false, Ordering::Relaxed);
+        *lock(&self.answered) = Some(at);
+    }
+
+    /// Whether hyper has taken all of an answer; true once for each.
+    pub fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Relaxed) && self.has_ended.swap(false, Ordering::Relaxed)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Held by the body of an answer: notes its end.
+pub(super) struct Ending(pub Arc<Watched>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.has_ended.store(true, Ordering::Relaxed);
+    }
 }
 
 /// For one connection, which waits for one thing at a time.
@@ -36,13 +66,19 @@ pub(super) struct ConnectionTimer {
 struct Lent {
     sleep: Option<Pin<Box<tokio::time::Sleep>>>,
     watched: Arc<Watched>,
-    /// The limit from the moment on when the client begins; taken when that has happened.
-    head: Option<Duration>,
+    head: Duration,
+    idle: Duration,
+    /// Whether the time for the head is still to begin, when the client does.
+    is_idle: bool,
 }
 
 impl Timer for ConnectionTimer {
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
-        self.sleep_until(Instant::now() + duration)
+        self.sleep_until(self.now() + duration)
+    }
+
+    fn now(&self) -> Instant {
+        tokio::time::Instant::now().into_std()
     }
 
     /// hyper's `deadline` is for the head of a client who is expected to speak at once, as a new one is.
@@ -50,14 +86,14 @@ impl Timer for ConnectionTimer {
         let watched = &self.watched;
         let is_first = !watched.has_begun.swap(true, Ordering::Relaxed);
         watched.has_spoken.store(is_first, Ordering::Relaxed);
-        let (deadline, head) = if is_first {
-            (deadline, None)
+        lock(&watched.answered).take();
+        let deadline = if is_first {
+            deadline
         } else {
             let idle = (deadline + self.idle).checked_sub(self.head);
-            (idle.unwrap_or(deadline), Some(self.head))
+            idle.unwrap_or(deadline)
         };
-        let mut slot = watched.sleep.lock().unwrap_or_else(PoisonError::into_inner);
-        let sleep = match slot.take() {
+        let sleep = match lock(&watched.sleep).take() {
             Some(mut sleep) => {
                 sleep.as_mut().reset(deadline.into());
                 sleep
@@ -67,7 +103,9 @@ impl Timer for ConnectionTimer {
         Box::pin(Lent {
             sleep: Some(sleep),
             watched: Arc::clone(watched),
-            head,
+            head: self.head,
+            idle: self.idle,
+            is_idle: !is_first,
         })
     }
 }
@@ -80,13 +118,21 @@ impl Future for Lent {
         let Some(sleep) = &mut this.sleep else {
             return Poll::Ready(());
         };
-        if this.head.is_some()
-            && this.watched.has_spoken.load(Ordering::Relaxed)
-            && let Some(head) = this.head.take()
-        {
-            sleep.as_mut().reset(tokio::time::Instant::now() + head);
+        loop {
+            if this.is_idle && this.watched.has_spoken.load(Ordering::Relaxed) {
+                this.is_idle = false;
+                sleep
+                    .as_mut()
+                    .reset(tokio::time::Instant::now() + this.head);
+            }
+            ready!(sleep.as_mut().poll(context));
+            // It was not moved for each of the requests that hyper did not hear of.
+            let Some(answered) = lock(&this.watched.answered).take() else {
+                return Poll::Ready(());
+            };
+            this.is_idle = true;
+            sleep.as_mut().reset(answered + this.idle);
         }
-        sleep.as_mut().poll(context)
     }
 }
 
@@ -94,7 +140,6 @@ impl Sleep for Lent {}
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        let sleep = &self.watched.sleep;
-        *sleep.lock().unwrap_or_else(PoisonError::into_inner) = self.sleep.take();
+        *lock(&self.watched.sleep) = self.sleep.take();
     }
 }
