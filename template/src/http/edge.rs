@@ -15,7 +15,6 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 use tower::util::MapRequestLayer;
 use tower_http::timeout::DeadlineBody;
-use tracing::Instrument;
 
 use super::api::Wishes;
 use super::cors::Cors;
@@ -25,6 +24,7 @@ use super::problem::{About, Kind, Presentation, Problem};
 use super::rate_limit::{self, RateLimiter, RateLimits};
 use super::server::ServerSettings;
 use crate::settings::Settings;
+use crate::telemetry;
 
 /// Headers that an answer gets on its way out.
 const ROOM: usize = 12;
@@ -232,7 +232,7 @@ impl Parts {
         if is_safe {
             return work.await;
         }
-        let write = self.writes.spawn(work.in_current_span());
+        let write = self.writes.spawn(telemetry::following(work));
         write
             .await
             .unwrap_or_else(|panic| resume_unwind(panic.into_panic()))

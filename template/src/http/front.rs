@@ -14,7 +14,6 @@ use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use bytes::Bytes;
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
-use tracing::Instrument;
 
 use super::client_address::{ClientAddress, TrustedProxies};
 use super::edge::Edge;
@@ -24,7 +23,9 @@ use super::security::{self, SecuritySettings};
 use super::server::{Answer, Client, Plain, ServerSettings};
 use crate::domain::clock::Clock;
 use crate::infra::cache::Cached;
-use crate::telemetry::{InFlight, RequestRecord, RequestSeries, RequestSpan, record_request_size};
+use crate::telemetry::{
+    InFlight, RequestRecord, RequestSeries, RequestSpan, in_request, record_request_size,
+};
 
 /// The public service: pages in memory, and the routes behind them. A cheap handle.
 #[derive(Clone)]
@@ -163,15 +164,13 @@ impl Answer for Front {
         let arrival = Arrival::of(at, client, asked);
         let target = request.uri().path_and_query().map(PathAndQuery::as_str);
         let kept = target.and_then(|target| self.find(target, asked.is_plain()));
-        let answer = match kept.and_then(|kept| self.take(kept, asked)) {
-            Some(found) => Ok(self
-                .send(found, arrival, connection, asked)
-                .map(Either::Left)),
-            None => {
-                let connection = Arc::clone(connection);
-                // In a box: it is large, and would be moved even if there were nothing to wait for.
-                Err(Box::pin(self.clone().route(arrival, connection, request)))
-            }
+        let answer = if let Some(found) = kept.and_then(|kept| self.take(kept, asked)) {
+            let answer = self.send(found, arrival, connection, asked);
+            Ok(answer.map(Either::Left))
+        } else {
+            let connection = Arc::clone(connection);
+            // In a box: it is large, and would be moved even if there were nothing to wait for.
+            Err(Box::pin(self.clone().route(arrival, connection, request)))
         };
         async move {
             match answer {
@@ -287,10 +286,14 @@ impl Front {
         request.extensions_mut().insert(client);
         request.extensions_mut().insert(arrival.id.clone());
         let in_flight = InFlight::enter();
-        let span = tracing::info_span!("request", request_id = arrival.id.as_str()); //~{% if features contains "otel" %}
-        let span = arrival.trace.span().unwrap_or(span); //~{% endif %}
         let answer = self.0.routes.route(request.map(Body::new));
-        let (mut response, route) = answer.instrument(span).await;
+        let id = Some(arrival.id.as_str().into()); //~{% if features contains "otel" %}
+        // Of a request that is traced its span says it.
+        let span = arrival.trace.span();
+        let id = id.filter(|_| span.is_none());
+        let span = span.unwrap_or_else(tracing::Span::none);
+        let answer = tracing::Instrument::instrument(answer, span); //~{% endif %}
+        let (mut response, route) = in_request(id, answer).await;
         drop(in_flight);
         let route = route.name();
         let status = response.status();

@@ -15,12 +15,13 @@ use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::ChronoUtc;
-use tracing_subscriber::fmt::{FormatFields, FormattedFields};
+use tracing_subscriber::fmt::{FormatFields, FormattedFields, format};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, reload};
 use validator::{Validate, ValidationError};
 
+use super::in_request::{JsonLines, TextLines};
 use super::log_writer::{LogGuard, LogWriter};
 use super::request_log;
 
@@ -84,18 +85,19 @@ pub fn init(settings: &LogSettings) -> anyhow::Result<LogGuard> {
     let colours = settings.dir.is_none() && io::stderr().is_terminal();
     let (filter, handle) = reload::Layer::new(filter);
     keep(move |filter| Ok(handle.reload(filter)?));
+    let time = ChronoUtc::new(TIME.to_owned());
     let layer = tracing_subscriber::fmt::layer()
-        .with_timer(ChronoUtc::new(TIME.to_owned()))
         .with_ansi(colours)
         .with_writer(writer.clone());
     let layer = match settings.format {
-        LogFormat::Text => layer.boxed(),
-        LogFormat::Json => layer
-            .json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .fmt_fields(SpanFields)
-            .boxed(),
+        LogFormat::Text => layer.event_format(TextLines::new(time)).boxed(),
+        LogFormat::Json => {
+            let format = format().json().flatten_event(true).with_current_span(false);
+            layer
+                .event_format(JsonLines(format.with_timer(time)))
+                .fmt_fields(SpanFields)
+                .boxed()
+        }
     };
     let subscriber = tracing_subscriber::registry().with(layer.with_filter(filter)); //~{% if features contains "otel" %}
     let subscriber = subscriber.with(super::traces::layer()); //~{% endif %}

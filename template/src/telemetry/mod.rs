@@ -2,6 +2,7 @@
 
 mod build;
 mod errors;
+mod in_request;
 mod log_line;
 mod log_writer;
 mod logs;
@@ -15,6 +16,7 @@ pub mod traces; //~{% endif %}
 
 pub use build::{BuildInfo, build_info};
 pub use errors::{Failure, FailureKind, attach_sink, report};
+pub use in_request::{following, in_request};
 pub use log_writer::LogGuard;
 pub use logs::{LogFormat, LogSettings};
 pub use memory::MemoryUse;

@@ -64,11 +64,7 @@ impl<'a> Head<'a> {
                 5 if is(field, "range") => is_plain = false,
                 6 if is(field, "expect") => return None,
                 7 if is(field, "upgrade") => return None,
-                10 if is(field, "connection") => {
-                    if !field.value.eq_ignore_ascii_case(b"keep-alive") {
-                        return None;
-                    }
-                }
+                10 if is(field, "connection") && !is_alive(field.value) => return None,
                 13 if is(field, "authorization") => is_plain = false,
                 // Twice the same is once, says RFC 9112 (section 6.3); hyper is to judge.
                 14 if is(field, "content-length") && body.is_some() => return None,
@@ -96,6 +92,10 @@ impl<'a> Head<'a> {
 
 fn is(field: &Header<'_>, name: &str) -> bool {
     field.name.eq_ignore_ascii_case(name)
+}
+
+fn is_alive(connection: &[u8]) -> bool {
+    connection.eq_ignore_ascii_case(b"keep-alive")
 }
 
 fn number(digits: &[u8]) -> Option<u64> {

@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio_util::task::AbortOnDropHandle;
-use tracing::Instrument;
 
 use super::entry::{self, Header};
 use super::flight::{Follower, Leader};
@@ -13,7 +12,8 @@ use super::memory::Entry;
 use super::namespace::Cache;
 use super::policy::{Loaded, Policy, micros};
 use super::second::Lead;
-use super::value::{Cached, LoadFailed, Source, Weigh}; //~{% if features contains "otel" %}
+use super::value::{Cached, LoadFailed, Source, Weigh};
+use crate::telemetry::following; //~{% if features contains "otel" %}
 use crate::telemetry::traces::spans; //~{% endif %}
 
 /// After a refresh that failed the stale value is answered for so long before the next one is tried.
@@ -87,7 +87,7 @@ impl<V: Weigh> Cache<V> {
             }
             leader.land(outcome);
         };
-        self.tiers.tasks.spawn(flight.in_current_span());
+        self.tiers.tasks.spawn(following(flight));
         let outcome = follower.result().await;
         outcome.unwrap_or_else(|| Err(LoadFailed::Panicked.into()))
     }
@@ -139,7 +139,7 @@ impl<V: Weigh> Cache<V> {
             }
             leader.land(outcome);
         };
-        self.tiers.tasks.spawn(refresh.in_current_span());
+        self.tiers.tasks.spawn(following(refresh));
     }
 
     /// Whether `stale` is still the latest value, and no refresh has just failed.
@@ -224,7 +224,7 @@ impl<V: Weigh> Cache<V> {
         let started = Instant::now();
         let loading = async move { load().await }; //~{% if features contains "otel" %}
         let loading = spans::within(spans::cache_load(self.shelf.name()), loading); //~{% endif %}
-        let loading = AbortOnDropHandle::new(tokio::spawn(loading.in_current_span()));
+        let loading = AbortOnDropHandle::new(tokio::spawn(following(loading)));
         let loading = tokio::time::timeout(limit, loading);
         let loaded = match self.tiers.abandoned.run_until_cancelled(loading).await {
             Some(Ok(Ok(loaded))) => loaded,

@@ -7,9 +7,9 @@ use metrics::{Counter, counter, gauge};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use tracing::Instrument;
 
 use super::{CacheSettings, Cached, Source, Store};
+use crate::telemetry::following;
 
 /// How long a second tier that connects at the same time is waited for: what others have made need not be made again.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -192,7 +192,7 @@ async fn guarded<T: Send + 'static>(
     work: impl Future<Output = anyhow::Result<T>> + Send + 'static,
     limit: Duration,
 ) -> anyhow::Result<T> {
-    let work = AbortOnDropHandle::new(tokio::spawn(work.in_current_span()));
+    let work = AbortOnDropHandle::new(tokio::spawn(following(work)));
     match tokio::time::timeout(limit, work).await {
         Ok(done) => done?,
         Err(_) => anyhow::bail!("it took longer than {limit:?}"),

@@ -39,8 +39,7 @@ impl Answer for Service {
         self.handled.fetch_add(1, Ordering::Relaxed);
         async move {
             let (head, body) = request.into_parts();
-            let body = body.collect().await.map(|body| body.to_bytes());
-            let body = body.unwrap_or_default();
+            let body = body.collect().await.expect("a body").to_bytes();
             // Not at once, so that the connection waits in between.
             yield_now().await;
             let text = format!("{} {} {}", head.method, head.uri, body.escape_ascii());
@@ -54,7 +53,7 @@ fn settings() -> ServerSettings {
         .expect("the defaults are valid")
         .settings
         .server;
-    settings.idle_timeout = Duration::from_secs(60);
+    settings.idle_timeout = Duration::from_mins(1);
     settings.read_header_timeout = Duration::from_secs(5);
     settings
 }

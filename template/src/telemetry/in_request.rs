@@ -1,0 +1,233 @@
+//! Which request a line of the log belongs to.
+//!
+//! A span for each request would say so too. But most requests log nothing besides their own line, and to make a span, enter
+//! it whenever the request goes on and close it costs more than all else that the log does for them. So a request has its id
+//! with it, and lines have it from there.
+
+use std::fmt::{self, Write};
+use std::sync::Arc;
+
+use tracing::{Event, Instrument, Level, Subscriber};
+use tracing_subscriber::fmt::format::{Format, Full, Json, Writer};
+use tracing_subscriber::fmt::time::{ChronoUtc, FormatTime};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+tokio::task_local! {
+    static REQUEST: Option<Arc<str>>;
+}
+
+/// Does `work` for the request with this id, which must be harmless in quotes.
+pub async fn in_request<F: Future>(id: Option<Arc<str>>, work: F) -> F::Output {
+    REQUEST.scope(id, work).await
+}
+
+/// Does `work` for the request and in the span that this is called in, wherever that will be.
+pub fn following<F: Future>(work: F) -> impl Future<Output = F::Output> {
+    in_request(current(), work.in_current_span())
+}
+
+fn current() -> Option<Arc<str>> {
+    REQUEST.try_with(Clone::clone).ok().flatten()
+}
+
+/// Lines as JSON, with the request as the first of the spans.
+pub(super) struct JsonLines(pub Format<Json, ChronoUtc>);
+
+impl<S, N> FormatEvent<S, N> for JsonLines
+where
+    S: Subscriber + for<'lookup> LookupSpan<'lookup>,
+    N: for<'writer> FormatFields<'writer> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        const SPANS: &str = "\"spans\":[";
+        const END: &str = "}\n";
+        let Some(id) = current() else {
+            return self.0.format_event(context, writer, event);
+        };
+        let mut line = String::new();
+        self.0
+            .format_event(context, Writer::new(&mut line), event)?;
+        let own = format!(r#"{{"request_id":"{id}","name":"request"}}"#);
+        // The last field, if there is one.
+        if let Some(place) = context.lookup_current().and_then(|_| line.rfind(SPANS)) {
+            line.insert_str(place + SPANS.len(), &(own + ","));
+        } else {
+            line.truncate(line.len().saturating_sub(END.len()));
+            write!(line, ",{SPANS}{own}]{END}")?;
+        }
+        writer.write_str(&line)
+    }
+}
+
+/// Lines as text, with the request before its spans.
+pub(super) struct TextLines {
+    time: ChronoUtc,
+    whole: Format<Full, ChronoUtc>,
+    /// All but the time and the level.
+    rest: Format<Full, ()>,
+}
+
+impl TextLines {
+    pub fn new(time: ChronoUtc) -> Self {
+        Self {
+            whole: Format::default().with_timer(time.clone()),
+            rest: Format::default().without_time().with_level(false),
+            time,
+        }
+    }
+}
+
+impl<S, N> FormatEvent<S, N> for TextLines
+where
+    S: Subscriber + for<'lookup> LookupSpan<'lookup>,
+    N: for<'writer> FormatFields<'writer> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let Some(id) = current() else {
+            return self.whole.format_event(context, writer, event);
+        };
+        let level = *event.metadata().level();
+        let colour = match level {
+            Level::ERROR => "\x1b[31m",
+            Level::WARN => "\x1b[33m",
+            Level::INFO => "\x1b[32m",
+            Level::DEBUG => "\x1b[34m",
+            Level::TRACE => "\x1b[35m",
+        };
+        let [dim, bold, plain, colour] = if writer.has_ansi_escapes() {
+            ["\x1b[2m", "\x1b[1m", "\x1b[0m", colour]
+        } else {
+            [""; 4]
+        };
+        writer.write_str(dim)?;
+        self.time.format_time(&mut writer)?;
+        write!(
+            writer,
+            "{plain} {colour}{level:>5}{plain} {bold}request{{{plain}"
+        )?;
+        write!(writer, "request_id=\"{id}\"{bold}}}{plain}: ")?;
+        self.rest.format_event(context, writer, event)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use std::io;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use serde_json::{Value, json};
+    use tracing_subscriber::fmt::MakeWriter;
+    use tracing_subscriber::layer::{Layer, SubscriberExt};
+
+    struct Lines(Sender<String>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+            let _ = self.0.send(String::from_utf8_lossy(line).into_owned());
+            Ok(line.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl<'a> MakeWriter<'a> for Lines {
+        type Writer = Self;
+
+        fn make_writer(&'a self) -> Self {
+            Self(self.0.clone())
+        }
+    }
+
+    fn lines<S>(
+        layer: impl FnOnce(Lines) -> S,
+    ) -> (tracing::subscriber::DefaultGuard, Receiver<String>)
+    where
+        S: Layer<tracing_subscriber::Registry> + Send + Sync + 'static,
+    {
+        let (sent, lines) = channel();
+        let subscriber = tracing_subscriber::registry().with(layer(Lines(sent)));
+        (tracing::subscriber::set_default(subscriber), lines)
+    }
+
+    fn json_lines() -> (tracing::subscriber::DefaultGuard, Receiver<String>) {
+        lines(|writer| {
+            tracing_subscriber::fmt::layer()
+                .json()
+                .event_format(JsonLines(
+                    Format::default()
+                        .json()
+                        .flatten_event(true)
+                        .with_current_span(false)
+                        .with_timer(ChronoUtc::rfc_3339()),
+                ))
+                .with_writer(writer)
+        })
+    }
+
+    #[tokio::test]
+    async fn a_line_names_its_request_wherever_it_is_logged() {
+        let (_guard, lines) = json_lines();
+        let next = || -> Value { serde_json::from_str(&lines.recv().unwrap()).unwrap() };
+        let request = json!({ "request_id": "r-1", "name": "request" });
+        tracing::info!("outside");
+        assert_eq!(next()["spans"], Value::Null);
+        in_request(Some("r-1".into()), async {
+            tracing::info!(spans = "},\"spans\":[", "plain");
+            let line = next();
+            assert_eq!(line["message"], "plain");
+            assert_eq!(line["spans"], json!([request]));
+            async { tracing::info!("in a span of one's own") }
+                .instrument(tracing::info_span!("own", n = 1))
+                .await;
+            let line = next();
+            assert_eq!(line["spans"], json!([request, { "n": 1, "name": "own" }]));
+            tokio::spawn(following(async { tracing::info!("elsewhere") }))
+                .await
+                .unwrap();
+            assert_eq!(next()["spans"], json!([request]));
+        })
+        .await;
+        tracing::info!("outside again");
+        assert_eq!(next()["spans"], Value::Null);
+    }
+
+    #[tokio::test]
+    async fn a_line_of_text_names_its_request_before_all_else() {
+        let (_guard, lines) = lines(|writer| {
+            tracing_subscriber::fmt::layer()
+                .with_ansi(false)
+                .event_format(TextLines::new(ChronoUtc::new("now".into())))
+                .with_writer(writer)
+        });
+        tracing::info!("outside");
+        let here = module_path!();
+        assert_eq!(
+            lines.recv().unwrap(),
+            format!("now  INFO {here}: outside\n")
+        );
+        in_request(Some("r-1".into()), async {
+            let own = tracing::info_span!("own", n = 1);
+            own.in_scope(|| tracing::warn!(x = 2, "inside"));
+        })
+        .await;
+        assert_eq!(
+            lines.recv().unwrap(),
+            format!("now  WARN request{{request_id=\"r-1\"}}: own{{n=1}}: {here}: inside x=2\n")
+        );
+    }
+}
