@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::sync::{LazyLock, PoisonError, RwLock};
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 /// Routes are few, so every series stays.
-static SERIES: LazyLock<RwLock<HashMap<String, Vec<Labelled>>>> = LazyLock::new(RwLock::default);
+static SERIES: LazyLock<RwLock<HashMap<String, Vec<Labelled>, RandomState>>> =
+    LazyLock::new(RwLock::default);
 
 struct Labelled {
     method: &'static str,
