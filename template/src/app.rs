@@ -167,7 +167,12 @@ impl App {
         let (operator, _) = operator.join(debug)?.into_parts();
         Ok(Self {
             public: front,
-            operator: Operator::new(operator, &platform.settings, platform.tasks.clone()),
+            operator: Operator::new(
+                operator,
+                &platform.settings,
+                &platform.rate_limits,
+                platform.tasks.clone(),
+            ),
             platform,
             routes,
             document,

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -18,14 +18,19 @@ use subtle::ConstantTimeEq;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
+use super::client_address::ClientAddress;
 use super::edge::Edge;
 use super::problem::{Kind, Presentation, Problem};
+use super::rate_limit::{Quota, RateLimiter, RateLimits};
 use super::request_id::{self, RequestId};
 use super::server::{Answer, Client};
 use crate::settings::{Secret, Settings};
 
 /// The only route that is open to everybody who reaches this listener.
 const OPEN: &str = "/metrics";
+
+/// How many requests with a token one client may send in a minute, whether it is right or not: otherwise it could be guessed.
+const TRIES: u32 = 60;
 
 /// What answers operators. A cheap handle.
 #[derive(Clone)]
@@ -34,18 +39,26 @@ pub struct Operator(Edge);
 impl Operator {
     /// Without a token in the settings all routes that want one refuse everything.
     #[must_use]
-    pub fn new(routes: Router, settings: &Settings, writes: TaskTracker) -> Self {
+    pub fn new(
+        routes: Router,
+        settings: &Settings,
+        limits: &RateLimits,
+        writes: TaskTracker,
+    ) -> Self {
         let presentation = Presentation {
             page: None,
             development: settings.environment.is_development(),
         };
-        let token = settings.operator.token.clone();
+        let gate = Gate {
+            token: settings.operator.token.clone(),
+            tries: limits.limiter("operator", Quota::new(TRIES, Duration::from_mins(1))),
+        };
         let nothing = async || Problem::new(Kind::NotFound);
         let routes = routes
             // Below them nobody learns without the token what there is.
             .route("/admin/{*path}", any(nothing))
             .route("/debug/{*path}", any(nothing))
-            .route_layer(from_fn_with_state(token, admit));
+            .route_layer(from_fn_with_state(gate, admit));
         let server = &settings.server;
         Self(Edge::private(routes, server, presentation, writes))
     }
@@ -55,6 +68,12 @@ impl Operator {
         let started = Instant::now();
         let id = RequestId::of(request.headers().get(request_id::HEADER));
         request.extensions_mut().insert(id.clone());
+        if let Some(ip) = client {
+            let is_https = false;
+            request
+                .extensions_mut()
+                .insert(ClientAddress { ip, is_https });
+        }
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let span = tracing::info_span!("operator", request_id = id.as_str());
         let answer = self.0.route(request).instrument(span.clone());
@@ -106,8 +125,15 @@ impl Answer for Operator {
     }
 }
 
+/// What there is to pass.
+#[derive(Clone)]
+struct Gate {
+    token: Option<Secret>,
+    tries: RateLimiter,
+}
+
 async fn admit(
-    State(token): State<Option<Secret>>,
+    State(Gate { token, tries }): State<Gate>,
     route: MatchedPath,
     request: Request,
     next: Next,
@@ -115,7 +141,14 @@ async fn admit(
     if route.as_str() == OPEN {
         return next.run(request).await;
     }
-    let (challenge, detail) = match (token, bearer(request.headers())) {
+    let sent = bearer(request.headers());
+    if sent.is_some()
+        && let Some(client) = request.extensions().get::<ClientAddress>()
+        && let Err(exceeded) = tries.check(client.ip).await
+    {
+        return exceeded.into_response();
+    }
+    let (challenge, detail) = match (token, sent) {
         (Some(token), Some(sent)) if is_same(&token, sent) => return next.run(request).await,
         (Some(_), Some(_)) => (
             r#"Bearer realm="operator", error="invalid_token""#,

@@ -32,7 +32,12 @@ impl Operator {
         let platform = Platform::offline(settings).expect("a platform");
         let (routes, _) = operator::component(&platform).operator.into_parts();
         Self {
-            answers: http::Operator::new(routes, &platform.settings, platform.tasks.clone()),
+            answers: http::Operator::new(
+                routes,
+                &platform.settings,
+                &platform.rate_limits,
+                platform.tasks.clone(),
+            ),
             cache: platform.cache.clone(),
         }
     }

@@ -110,3 +110,25 @@ fn config_shows_that_there_is_a_token_and_not_which() {
     assert_eq!(value.trim(), "operator.token = \"***\"");
     assert_eq!(source, "environment APP__OPERATOR__TOKEN");
 }
+
+#[test]
+fn a_token_cannot_be_guessed_at_without_end() {
+    const TOKEN: &str = "kraken-over-lima";
+    const TRIES: usize = 60;
+    let place = Place::new();
+    let service = place.serve_with(&[("APP__OPERATOR__TOKEN", TOKEN)]);
+    for _ in 0..TRIES - 1 {
+        assert_eq!(status(&service, "guessed"), 401);
+    }
+    assert_eq!(status(&service, TOKEN), 200);
+    // One more may have come back meanwhile.
+    let refused = (0..5)
+        .map(|_| status(&service, TOKEN))
+        .find(|status| *status == 429);
+    assert_eq!(
+        refused,
+        Some(429),
+        "who guesses is not told when it is right"
+    );
+    assert_eq!(http::get(service.operator(), "/metrics").status, 200);
+}
