@@ -8,7 +8,7 @@ use axum::http::Request;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::yield_now;
 
 use super::*;
@@ -20,6 +20,8 @@ use crate::http::{Plain, ServerSettings};
 struct Service {
     kept: Arc<AtomicUsize>,
     handled: Arc<AtomicUsize>,
+    /// Lets the answer to `/slow` go.
+    may_end: Arc<Notify>,
 }
 
 impl Answer for Service {
@@ -37,9 +39,13 @@ impl Answer for Service {
         request: Request<Incoming>,
     ) -> impl Future<Output = Response<Self::Body>> + Send + use<> {
         self.handled.fetch_add(1, Ordering::Relaxed);
+        let may_end = Arc::clone(&self.may_end);
         async move {
             let (head, body) = request.into_parts();
             let body = body.collect().await.expect("a body").to_bytes();
+            if head.uri == "/slow" {
+                may_end.notified().await;
+            }
             // Not at once, so that the connection waits in between.
             yield_now().await;
             let text = format!("{} {} {}", head.method, head.uri, body.escape_ascii());
@@ -171,6 +177,23 @@ async fn a_body_that_comes_later_is_no_request() {
     assert_eq!(talk.kept(), 0);
     assert_eq!(talk.ask(KEPT).await, "kkk");
     assert_eq!(talk.kept(), 1);
+}
+
+#[tokio::test]
+async fn what_is_at_hand_waits_for_the_answer_before() {
+    let mut talk = Talk::new(4096);
+    talk.send(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    while talk.handled() == 0 {
+        yield_now().await;
+    }
+    talk.send(KEPT.as_bytes()).await;
+    for _ in 0..100 {
+        yield_now().await;
+    }
+    assert_eq!(talk.kept(), 0);
+    talk.service.may_end.notify_one();
+    assert_eq!(talk.receive().await, "GET /slow ");
+    assert_eq!(talk.receive().await, "GET /kept/3 ");
 }
 
 #[tokio::test]
