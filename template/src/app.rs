@@ -117,13 +117,14 @@ impl App {
         let (mut pages, mut operator) = (Routes::new(), Routes::new());
         let (mut probes, mut tasks) = (Vec::new(), Vec::new());
         let (mut warm, mut samples) = (Vec::new(), Vec::new());
+        let (settings, limits) = (&platform.settings, &platform.rate_limits);
         let phase = Phase {
             shutdown: platform.shutdown.clone(),
             ..Phase::default()
         };
         let mut presentation = Presentation {
             page: None,
-            development: platform.settings.environment.is_development(),
+            development: settings.environment.is_development(),
         };
         let components = components(&platform); //~{% if features contains "auth" %}
         let components = crate::features::auth::protect(components, &platform); //~{% endif %}
@@ -149,30 +150,26 @@ impl App {
         routes.sort();
         let public = Edge::public(
             pages.merge(api).merge(viewer(&document)),
-            &platform.settings,
+            settings,
             presentation,
             platform.tasks.clone(),
-            &platform.rate_limits,
+            limits,
         );
         let front = Front::new(
             platform.pages.clone(),
             public.clone(),
             platform.clock.clone(),
         );
-        let front = front.with_settings(&platform.settings.server, &platform.settings.security); //~{% if frontend == "pages" %}
+        let front = front.with_settings(&settings.server, &settings.security); //~{% if frontend == "pages" %}
         let front = front.with_assets(platform.assets.clone()); //~{% endif %}
         tasks.extend(warm_up(&platform, warm, public, phase.is_starting));
         let (table, tasks) = TaskTable::watch(tasks);
-        let debug = handlers::operator::debug::routes(&routes, &platform.settings, table);
+        let debug = handlers::operator::debug::routes(&routes, settings, table);
         let (operator, _) = operator.join(debug)?.into_parts();
+        let operator = Operator::new(operator, settings, limits, platform.tasks.clone());
         Ok(Self {
             public: front,
-            operator: Operator::new(
-                operator,
-                &platform.settings,
-                &platform.rate_limits,
-                platform.tasks.clone(),
-            ),
+            operator,
             platform,
             routes,
             document,

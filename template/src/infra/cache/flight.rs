@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use foldhash::fast::RandomState;
 use tokio::sync::watch;
 
 /// The loads on their way in one namespace, by key and type of result.
 #[derive(Default)]
-pub(super) struct Flights(Mutex<HashMap<FlightKey, Flight>>);
+pub(super) struct Flights(Mutex<HashMap<FlightKey, Flight, RandomState>>);
 
 struct Flight {
     began: u64,
@@ -17,7 +18,7 @@ struct Flight {
     receiver: Box<dyn Any + Send>,
 }
 
-type FlightKey = (Box<str>, TypeId);
+type FlightKey = (Arc<str>, TypeId);
 
 /// Waits for a result. It ends without one if the leader is gone.
 pub(super) struct Follower<T> {
@@ -71,7 +72,7 @@ impl Flights {
         }
     }
 
-    fn map(&self) -> MutexGuard<'_, HashMap<FlightKey, Flight>> {
+    fn map(&self) -> MutexGuard<'_, HashMap<FlightKey, Flight, RandomState>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -367,7 +367,6 @@ impl<V: Weigh> Cache<V> {
 
     /// Into memory; says how much of it that takes, in bytes.
     fn remember(&self, entry: &Arc<Entry<V>>) -> usize {
-        self.tiers.counters.l1_sets.increment(1);
         let bytes = entry.value.weight();
         if bytes == usize::MAX {
             let namespace = self.shelf.name();
@@ -376,7 +375,11 @@ impl<V: Weigh> Cache<V> {
                 "a value of this type cannot be encoded, so none is kept"
             );
         }
-        self.tiers.memory.insert(&self.shelf, entry, bytes);
+        // Of what leaves at once nobody would find anything.
+        if self.tiers.time.is_before(entry.leaves_at) {
+            self.tiers.counters.l1_sets.increment(1);
+            self.tiers.memory.insert(&self.shelf, entry, bytes);
+        }
         bytes
     }
 
@@ -389,7 +392,7 @@ impl<V: Weigh> Cache<V> {
     }
 
     pub(super) fn full_key(&self, key: &str) -> String {
-        format!("{}:{key}", self.shelf.name())
+        [self.shelf.name(), ":", key].concat()
     }
 
     fn key_tag(&self, key: &str) -> TagId {

@@ -114,7 +114,7 @@ impl SecondTier for Redis {
 
     /// Whether it is connected, and knows what was invalidated.
     fn is_ready(&self) -> bool {
-        self.link.session().is_ok()
+        self.link.has_session()
     }
 
     async fn get(&self, key: &str) -> anyhow::Result<Option<Bytes>> {
@@ -203,11 +203,11 @@ impl Keys {
     }
 
     fn entry(&self, key: &str) -> String {
-        format!("{}{{{key}}}:entry", self.0)
+        [&self.0, "{", key, "}:entry"].concat()
     }
 
     fn lock(&self, key: &str) -> String {
-        format!("{}{{{key}}}:lock", self.0)
+        [&self.0, "{", key, "}:lock"].concat()
     }
 
     fn every_entry(&self) -> String {

@@ -45,7 +45,7 @@ pub(super) struct Link {
 
 #[derive(Default)]
 struct State {
-    live: Option<Session>,
+    live: Option<Arc<Session>>,
     /// Empty while there is a live session.
     unsent: Unsent,
     /// What was taken from there is not announced yet.
@@ -53,7 +53,6 @@ struct State {
 }
 
 /// One connection for commands and messages: what was invalidated before a reply was made is heard before the reply is.
-#[derive(Clone)]
 pub(super) struct Session {
     connection: MultiplexedConnection,
     ended: CancellationToken,
@@ -79,11 +78,19 @@ impl Link {
     }
 
     /// The session, if there is a live one.
-    pub fn session(&self) -> anyhow::Result<Session> {
+    pub fn session(&self) -> anyhow::Result<Arc<Session>> {
         match &self.read().live {
-            Some(session) if !session.ended.is_cancelled() => Ok(session.clone()),
+            Some(session) if !session.ended.is_cancelled() => Ok(Arc::clone(session)),
             _ => bail!("not connected to Redis"),
         }
+    }
+
+    pub fn has_session(&self) -> bool {
+        let state = self.read();
+        state
+            .live
+            .as_ref()
+            .is_some_and(|session| !session.ended.is_cancelled())
     }
 
     /// Connects and reconnects, for ever.
@@ -129,7 +136,7 @@ impl Link {
             // Under one lock, so that no session starts in between without them.
             let mut state = self.write();
             match &state.live {
-                Some(session) if !session.ended.is_cancelled() => session.clone(),
+                Some(session) if !session.ended.is_cancelled() => Arc::clone(session),
                 _ => {
                     state.unsent.add(tags);
                     state.end();
@@ -167,8 +174,8 @@ impl Link {
 
     /// Every step in this order: what is invalidated after the subscription is heard, what was before is in the table, what
     /// this node could not announce is announced, and only then is anything read.
-    async fn open(&self) -> anyhow::Result<Session> {
-        let session = self.connect().await?;
+    async fn open(&self) -> anyhow::Result<Arc<Session>> {
+        let session = Arc::new(self.connect().await?);
         self.bus.join(&session).await.context("the table")?;
         let forget = Arc::clone(&self.on_resync);
         spawn_blocking(move || forget()).await?;
@@ -176,7 +183,7 @@ impl Link {
             let unsent = {
                 let mut state = self.write();
                 if state.unsent.0.is_empty() {
-                    state.live = Some(session.clone());
+                    state.live = Some(Arc::clone(&session));
                     state.is_telling = false;
                     self.is_live.notify_waiters();
                     return Ok(session);
