@@ -13,6 +13,7 @@ mod edge;
 pub mod extract;
 mod front;
 mod healthcheck;
+mod number;
 mod operator;
 mod overload;
 pub mod page_cache;

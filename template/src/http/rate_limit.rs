@@ -4,12 +4,13 @@
 
 use std::time::Duration;
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use validator::Validate;
 
 use super::client_address::ClientAddress;
+use super::number;
 use super::problem::{Kind, Problem};
 pub use crate::infra::rate_limit::{Exceeded, Key, Quota, RateLimiter, RateLimits, Standing};
 use crate::settings::some_time;
@@ -63,9 +64,9 @@ pub(super) async fn check(
 
 impl Standing {
     pub(super) fn tell(self, headers: &mut HeaderMap) {
-        headers.insert(LIMIT, HeaderValue::from(self.limit));
-        headers.insert(REMAINING, HeaderValue::from(self.remaining));
-        headers.insert(RESET, HeaderValue::from(seconds(self.full_in)));
+        headers.insert(LIMIT, number::header(self.limit.into()));
+        headers.insert(REMAINING, number::header(self.remaining.into()));
+        headers.insert(RESET, number::header(seconds(self.full_in).into()));
     }
 }
 

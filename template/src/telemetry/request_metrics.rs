@@ -14,11 +14,11 @@ static SERIES: LazyLock<RwLock<HashMap<String, Vec<Labelled>, RandomState>>> =
 struct Labelled {
     method: &'static str,
     status: u16,
-    series: RequestSeries,
+    series: &'static RequestSeries,
 }
 
 /// What is counted of the requests with one method, route and status.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct RequestSeries {
     total: Counter,
     duration: Histogram,
@@ -28,20 +28,20 @@ pub struct RequestSeries {
 impl RequestSeries {
     /// `route` is a template, never a path: a series stays for good.
     #[must_use]
-    pub fn of(method: &'static str, route: &str, status: u16) -> Self {
+    pub fn of(method: &'static str, route: &str, status: u16) -> &'static Self {
         let find = |labelled: &&Labelled| labelled.method == method && labelled.status == status;
         let known = SERIES.read().unwrap_or_else(PoisonError::into_inner);
         let found = known.get(route).and_then(|all| all.iter().find(find));
         if let Some(labelled) = found {
-            return labelled.series.clone();
+            return labelled.series;
         }
         drop(known);
-        let series = Self::register(method, route, status);
+        let series: &Self = Box::leak(Box::new(Self::register(method, route, status)));
         let mut known = SERIES.write().unwrap_or_else(PoisonError::into_inner);
         known.entry(route.to_owned()).or_default().push(Labelled {
             method,
             status,
-            series: series.clone(),
+            series,
         });
         series
     }

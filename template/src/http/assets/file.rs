@@ -106,7 +106,7 @@ struct Finished {
     tags: [String; Form::COUNT],
     tag_values: [HeaderValue; Form::COUNT],
     /// Of nearly all answers: `GET` with 200.
-    series: RequestSeries,
+    series: &'static RequestSeries,
 }
 
 impl File {

@@ -1,8 +1,8 @@
 //! A page as the cache keeps it: the finished answer, its encodings, and what of it one request gets.
 
 use std::hash::{DefaultHasher, Hasher};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{LazyLock, OnceLock};
 use std::time::Duration;
 
 use axum::http::header::{
@@ -22,7 +22,7 @@ use super::page::Page;
 use super::policy::CachePolicy;
 use super::{CacheStatus, STATUS_HEADER};
 use crate::http::problem::{Kind, Problem};
-use crate::http::{cookies, request_id, security};
+use crate::http::{cookies, number, request_id, security};
 use crate::infra::cache::Weigh;
 use crate::telemetry::RequestSeries;
 
@@ -73,7 +73,7 @@ struct Finished {
     headers: HeaderMap,
     tags: [HeaderValue; Form::COUNT],
     /// Of nearly all answers: `GET` with the page's own status.
-    series: RequestSeries,
+    series: &'static RequestSeries,
 }
 
 /// Why a page is not sent although it is there.
@@ -199,9 +199,9 @@ impl StoredPage {
         if cache != CacheStatus::HitL1 {
             headers.insert(STATUS_HEADER, HeaderValue::from_static(cache.as_str()));
         }
-        let age = now.saturating_sub(stored_at).max(0) / 1_000_000;
+        let age = seconds(now.saturating_sub(stored_at)).max(0).unsigned_abs();
         if cache != CacheStatus::Bypass {
-            headers.insert(AGE, seconds_value(age));
+            headers.insert(AGE, number::header(age));
         }
         if self.status == StatusCode::OK {
             let selected = form.place();
@@ -381,17 +381,6 @@ fn response(status: StatusCode, headers: HeaderMap, body: Bytes) -> Response<Ful
 /// Everything that goes in here came out of a header, or is plain ASCII.
 fn value(content: &[u8]) -> HeaderValue {
     HeaderValue::from_bytes(content).unwrap_or_else(|_| HeaderValue::from_static(""))
-}
-
-/// What is said in nearly all answers is not written anew for each.
-fn seconds_value(age: i64) -> HeaderValue {
-    static USUAL: LazyLock<Vec<&'static str>> =
-        LazyLock::new(|| (0..600).map(|age| &*age.to_string().leak()).collect());
-    let usual = usize::try_from(age).ok().and_then(|age| USUAL.get(age));
-    usual.map_or_else(
-        || HeaderValue::from(age),
-        |text| HeaderValue::from_static(text),
-    )
 }
 
 fn seconds(micros: i64) -> i64 {
