@@ -60,6 +60,7 @@ impl Arrival {
         Self {
             at,
             client,
+            // Its own, or the one that it came with.
             id, //~{% if features contains "otel" %}
             // For as long as the answer takes.
             trace, //~{% endif %}
@@ -94,19 +95,31 @@ fn name_of(client: ClientAddress, connection: &Client) -> Cow<'_, str> {
 
 /// What is in memory, finished.
 enum Kept {
-    Page(Cached<StoredPage>),        //~{% if frontend == "pages" %}
+    Page(Cached<StoredPage>), //~{% if frontend == "pages" %}
+    /// In the binary.
     Asset(Arc<super::assets::File>), //~{% endif %}
 }
 
 impl Kept {
-    /// What of it is sent `now`, if anything is.
-    fn answer(&self, asked: Asked<'_>, now: i64) -> Option<Response<Full<Bytes>>> {
-        let answer = match self {
-            Self::Page(page) if !page.is_for(asked) => return None,
-            Self::Page(page) => page.answer(asked, CacheStatus::HitL1, page.stored_at(), now), //~{% if frontend == "pages" %}
-            Self::Asset(asset) => asset.answer(asked), //~{% endif %}
-        };
-        answer.ok()
+    /// What of it is sent `now`, if anything is. A page may be encoded after that.
+    fn answer(
+        &self,
+        asked: Asked<'_>,
+        now: i64,
+        pages: &PageCache,
+    ) -> Option<Response<Full<Bytes>>> {
+        match self {
+            Self::Page(page) => {
+                if !page.is_for(asked) {
+                    return None;
+                }
+                let answer = page.answer(asked, CacheStatus::HitL1, page.stored_at(), now);
+                let answer = answer.ok()?;
+                pages.encode_if_wanted(page, asked);
+                Some(answer)
+            } //~{% if frontend == "pages" %}
+            Self::Asset(asset) => asset.answer(asked).ok(), //~{% endif %}
+        }
     }
 
     fn count(&self, method: &'static str, status: StatusCode, duration: Duration, bytes: u64) {
@@ -126,7 +139,8 @@ impl Kept {
     fn cache(&self) -> &'static str {
         match self {
             Self::Page(_) => CacheStatus::HitL1.as_str(), //~{% if frontend == "pages" %}
-            Self::Asset(_) => "",                         //~{% endif %}
+            // It is no page.
+            Self::Asset(_) => "", //~{% endif %}
         }
     }
 }
@@ -214,13 +228,15 @@ impl Front {
 
     /// What is kept for `target`, path and query: a page if the request `is_plain`, or an asset.
     fn find(&self, target: &str, is_plain: bool) -> Option<Kept> {
-        let page = is_plain.then(|| self.0.pages.in_memory(target)).flatten();
-        let kept = page.map(Kept::Page); //~{% if frontend == "pages" %}
-        let kept = kept.or_else(|| {
-            let asset = self.0.assets.as_ref()?.at_hand(path_of(target))?;
-            Some(Kept::Asset(asset))
-        }); //~{% endif %}
-        kept
+        if is_plain && let Some(page) = self.0.pages.in_memory(target) {
+            return Some(Kept::Page(page));
+        } //~{% if frontend == "pages" %}
+        if let Some(assets) = &self.0.assets
+            && let Some(asset) = assets.at_hand(path_of(target))
+        {
+            return Some(Kept::Asset(asset));
+        } //~{% endif %}
+        None
     }
 
     /// The way of what is in memory, if it is an answer to what is asked. It never waits, so nothing on it is counted as
@@ -230,10 +246,7 @@ impl Front {
             return None;
         }
         let at = self.0.clock.now_micros();
-        let answer = kept.answer(asked, at)?;
-        if let Kept::Page(page) = &kept {
-            self.0.pages.encode_if_wanted(page, asked);
-        }
+        let answer = kept.answer(asked, at, &self.0.pages)?;
         Some(Found { kept, answer, at })
     }
 
