@@ -1,6 +1,5 @@
 //! The short way and hyper's, taken in turns on one connection: nothing is lost, mixed up, or answered twice.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -54,11 +53,12 @@ impl Answer for Service {
     }
 }
 
+/// Those of a new service, but for the times.
 fn settings() -> ServerSettings {
-    let mut settings = crate::settings::load_from(None, &BTreeMap::new())
-        .expect("the defaults are valid")
-        .settings
-        .server;
+    let defaults = include_str!("../../../../config/default.toml");
+    let mut defaults: toml::Table = defaults.parse().expect("TOML");
+    let server = defaults.remove("server").expect("a section");
+    let mut settings: ServerSettings = server.try_into().expect("settings");
     settings.idle_timeout = Duration::from_mins(1);
     settings.read_header_timeout = Duration::from_secs(5);
     settings
