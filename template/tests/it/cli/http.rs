@@ -148,7 +148,8 @@ pub fn ask(stream: &mut TcpStream, path: &str) -> u16 {
     answer.status
 }
 
-/// A request whose answer is not waited for.
+/// A request whose answer is not waited for. In one piece: after the first the other side may be gone.
 pub fn write_get(stream: &mut TcpStream, path: &str) {
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").expect("it is sent");
+    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("it is sent");
 }
