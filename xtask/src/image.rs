@@ -48,7 +48,8 @@ pub fn obstacle() -> Option<String> {
     if !geteuid().is_root() {
         return Some("building an image without Docker needs root".into());
     }
-    let needed = ["buildah", "podman", "runc", "slirp4netns"];
+    // The last two are for pods: their network, and what holds them together.
+    let needed = ["buildah", "podman", "runc", "slirp4netns", "catatonit"];
     let mut missing = needed
         .iter()
         .filter(|program| tools::on_path(&[program]).is_none());
