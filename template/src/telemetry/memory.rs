@@ -91,15 +91,19 @@ mod tests {
 
     #[test]
     fn what_is_allocated_is_seen_whether_it_is_one_piece_or_many() {
-        const LARGE: usize = 64 << 20;
-        let before = HeapUse::now().unwrap();
-        assert!(before.arenas >= 1);
-        let one = vec![1_u8; LARGE];
-        let with_one = HeapUse::now().unwrap();
-        assert!(with_one.mapped >= before.mapped + LARGE as u64);
-        let many: Vec<_> = (0..LARGE / 1024).map(|_| vec![1_u8; 1024]).collect();
-        let with_many = HeapUse::now().unwrap();
-        assert!(with_many.allocated >= before.allocated + LARGE as u64 * 3 / 2);
-        drop((one, many));
+        const LARGE: u64 = 64 << 20;
+        let is_seen = || {
+            let before = HeapUse::now().unwrap();
+            let one = vec![1_u8; 64 << 20];
+            let with_one = HeapUse::now().unwrap();
+            let many: Vec<_> = (0..64 << 10).map(|_| vec![1_u8; 1024]).collect();
+            let with_many = HeapUse::now().unwrap();
+            drop((one, many));
+            with_one.mapped >= before.mapped + LARGE
+                && with_many.allocated >= before.allocated + LARGE * 3 / 2
+        };
+        // Other tests of this process allocate and free at the same time.
+        assert!((0..20).any(|_| is_seen()));
+        assert!(HeapUse::now().unwrap().arenas >= 1);
     }
 }

@@ -121,8 +121,8 @@ fn a_token_cannot_be_guessed_at_without_end() {
         assert_eq!(status(&service, "guessed"), 401);
     }
     assert_eq!(status(&service, TOKEN), 200);
-    // One more may have come back meanwhile.
-    let refused = (0..5)
+    // Some may have come back meanwhile.
+    let refused = (0..200)
         .map(|_| status(&service, TOKEN))
         .find(|status| *status == 429);
     assert_eq!(
