@@ -55,7 +55,7 @@ struct Arrival {
 impl Arrival {
     fn of(at: Instant, client: ClientAddress, asked: Asked<'_>) -> Self {
         let id = RequestId::of(asked.request_id); //~{% if features contains "otel" %}
-        // Before anything else is done for it.
+        // Decided once, whichever way it goes.
         let trace = super::trace::Trace::begin(asked, id.as_str()); //~{% endif %}
         Self {
             at,

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 
 /// Bytes.
-const LARGEST: usize = 16 * 1024;
+pub(super) const LARGEST: usize = 16 * 1024;
 
 pub(super) struct Pieces<B, E> {
     body: B,

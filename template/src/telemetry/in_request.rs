@@ -32,7 +32,14 @@ fn current() -> Option<Arc<str>> {
 }
 
 /// Lines as JSON, with the request as the first of the spans.
-pub(super) struct JsonLines(pub Format<Json, ChronoUtc>);
+pub(super) struct JsonLines(Format<Json, ChronoUtc>);
+
+impl JsonLines {
+    pub fn new(time: ChronoUtc) -> Self {
+        let format = Format::default().json().flatten_event(true);
+        Self(format.with_current_span(false).with_timer(time))
+    }
+}
 
 impl<S, N> FormatEvent<S, N> for JsonLines
 where
@@ -125,42 +132,23 @@ where
 mod tests {
     use super::*;
 
-    use std::io;
-    use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::sync::mpsc::{Receiver, channel};
 
     use serde_json::{Value, json};
-    use tracing_subscriber::fmt::MakeWriter;
+    use tracing_subscriber::fmt::writer::BoxMakeWriter;
     use tracing_subscriber::layer::{Layer, SubscriberExt};
 
-    struct Lines(Sender<String>);
-
-    impl io::Write for Lines {
-        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-            let _ = self.0.send(String::from_utf8_lossy(line).into_owned());
-            Ok(line.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl<'a> MakeWriter<'a> for Lines {
-        type Writer = Self;
-
-        fn make_writer(&'a self) -> Self {
-            Self(self.0.clone())
-        }
-    }
+    use crate::telemetry::logs::tests::Lines;
 
     fn lines<S>(
-        layer: impl FnOnce(Lines) -> S,
+        layer: impl FnOnce(BoxMakeWriter) -> S,
     ) -> (tracing::subscriber::DefaultGuard, Receiver<String>)
     where
         S: Layer<tracing_subscriber::Registry> + Send + Sync + 'static,
     {
         let (sent, lines) = channel();
-        let subscriber = tracing_subscriber::registry().with(layer(Lines(sent)));
+        let writer = BoxMakeWriter::new(move || Lines(sent.clone()));
+        let subscriber = tracing_subscriber::registry().with(layer(writer));
         (tracing::subscriber::set_default(subscriber), lines)
     }
 
@@ -168,13 +156,7 @@ mod tests {
         lines(|writer| {
             tracing_subscriber::fmt::layer()
                 .json()
-                .event_format(JsonLines(
-                    Format::default()
-                        .json()
-                        .flatten_event(true)
-                        .with_current_span(false)
-                        .with_timer(ChronoUtc::rfc_3339()),
-                ))
+                .event_format(JsonLines::new(ChronoUtc::rfc_3339()))
                 .with_writer(writer)
         })
     }

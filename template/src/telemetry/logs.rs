@@ -15,7 +15,7 @@ use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::ChronoUtc;
-use tracing_subscriber::fmt::{FormatFields, FormattedFields, format};
+use tracing_subscriber::fmt::{FormatFields, FormattedFields};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, reload};
@@ -91,13 +91,10 @@ pub fn init(settings: &LogSettings) -> anyhow::Result<LogGuard> {
         .with_writer(writer.clone());
     let layer = match settings.format {
         LogFormat::Text => layer.event_format(TextLines::new(time)).boxed(),
-        LogFormat::Json => {
-            let format = format().json().flatten_event(true).with_current_span(false);
-            layer
-                .event_format(JsonLines(format.with_timer(time)))
-                .fmt_fields(SpanFields)
-                .boxed()
-        }
+        LogFormat::Json => layer
+            .event_format(JsonLines::new(time))
+            .fmt_fields(SpanFields)
+            .boxed(),
     };
     let subscriber = tracing_subscriber::registry().with(layer.with_filter(filter)); //~{% if features contains "otel" %}
     let subscriber = subscriber.with(super::traces::layer()); //~{% endif %}
@@ -183,7 +180,7 @@ fn writer(settings: &LogSettings) -> anyhow::Result<(LogWriter, LogGuard)> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     use serde_json::{Value, json};
@@ -219,7 +216,8 @@ mod tests {
         assert_eq!(line["spans"], expected);
     }
 
-    struct Lines(std::sync::mpsc::Sender<String>);
+    /// Sends every line to a test.
+    pub struct Lines(pub std::sync::mpsc::Sender<String>);
 
     impl io::Write for Lines {
         fn write(&mut self, line: &[u8]) -> io::Result<usize> {

@@ -22,9 +22,7 @@ use super::head::{self, Head};
 use super::timer::Watched;
 use super::wire::{Duplex, Wire};
 use super::{Answer, Client};
-
-/// Bytes of a body that are copied behind the head, so that one call sends both. See `pieces`.
-const LARGEST: usize = 16 * 1024;
+use crate::http::pieces::LARGEST;
 
 thread_local! {
     /// The answer that is being written.
@@ -137,7 +135,7 @@ impl<S: Duplex, A: Answer> Express<S, A> {
     }
 }
 
-/// Writes an answer as hyper does, but for what is long of its body: that is returned.
+/// Writes an answer as hyper does. A body that is too long to be copied behind the head is returned.
 fn write(bytes: &mut Vec<u8>, answer: Response<Full<Bytes>>) -> io::Result<Bytes> {
     let (head, body) = answer.into_parts();
     let mut body = body.into_inner().unwrap_or_default();
@@ -145,17 +143,18 @@ fn write(bytes: &mut Vec<u8>, answer: Response<Full<Bytes>>) -> io::Result<Bytes
     for part in ["HTTP/1.1 ", head.status.as_str(), " ", reason, "\r\n"] {
         bytes.extend_from_slice(part.as_bytes());
     }
+    let (mut has_length, mut has_date) = (head.status == StatusCode::NOT_MODIFIED, false);
     for (name, value) in &head.headers {
+        has_length |= name == CONTENT_LENGTH;
+        has_date |= name == DATE;
         for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
             bytes.extend_from_slice(part);
         }
     }
-    let has_length =
-        head.status == StatusCode::NOT_MODIFIED || head.headers.contains_key(CONTENT_LENGTH);
     if !has_length {
         write!(bytes, "content-length: {}\r\n", body.len())?;
     }
-    if !head.headers.contains_key(DATE) {
+    if !has_date {
         for part in [&b"date: "[..], &date(), b"\r\n"] {
             bytes.extend_from_slice(part);
         }
@@ -183,7 +182,7 @@ fn date() -> [u8; 29] {
     text
 }
 
-impl<S: Duplex, A: Answer + Unpin> AsyncRead for Express<S, A> {
+impl<S: Duplex, A: Answer> AsyncRead for Express<S, A> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -203,7 +202,7 @@ impl<S: Duplex, A: Answer + Unpin> AsyncRead for Express<S, A> {
     }
 }
 
-impl<S: Duplex, A: Answer + Unpin> AsyncWrite for Express<S, A> {
+impl<S: Duplex, A: Answer> AsyncWrite for Express<S, A> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -8,7 +8,7 @@ use httparse::{Header, Request, Status};
 /// Requests with more headers are left to hyper.
 const MOST: usize = 64;
 
-/// The largest body that is counted along; what is longer fits into no request that comes in one piece.
+/// Digits of a length that is counted along; what to make of more is left to hyper.
 const LONGEST_NUMBER: usize = 15;
 
 /// Room for the headers of a request while it is looked at.

@@ -37,7 +37,7 @@ impl Watched {
 
     /// Whether hyper has taken all of an answer; true once for each.
     pub fn has_ended(&self) -> bool {
-        self.has_ended.load(Ordering::Relaxed) && self.has_ended.swap(false, Ordering::Relaxed)
+        self.has_ended.swap(false, Ordering::Relaxed)
     }
 }
 
