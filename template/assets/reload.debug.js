@@ -4,10 +4,11 @@ let seen;
 let notice;
 
 new EventSource("/dev/reload").addEventListener("message", (event) => {
-  const now = JSON.parse(event.data);
+  const { age, ...now } = JSON.parse(event.data);
   show(now.broken);
   if (now.broken) return;
-  const last = seen ?? now;
+  // Something may have changed between this page and the first it hears.
+  const last = seen ?? (age < performance.now() ? {} : now);
   seen = now;
   if (last.build !== now.build || last.rest !== now.rest) location.reload();
   else if (last.styles !== now.styles) swapStyles();

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::Router;
 use tokio_util::sync::CancellationToken;
 use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder, Server};
 use utoipa_axum::router::OpenApiRouter;
@@ -27,6 +26,12 @@ const CLOSE_GRACE: Duration = Duration::from_secs(5);
 
 /// How long the operator's listener lets a last answer go out.
 const OPERATOR_GRACE: Duration = Duration::from_secs(1);
+
+/// Where the document of the API is.
+const DOCUMENT: &str = "/api/openapi.json";
+
+/// Where the page is that shows it.
+const VIEWER: &str = "/api/docs";
 
 /// What this service consists of.
 fn components(platform: &Platform) -> Vec<Component> {
@@ -145,16 +150,11 @@ impl App {
         //+ pages = pages.get("/", handlers::system::index); //~{% endif %}
 
         let (api, document) = documented(api);
-        let (pages, mut routes) = pages.into_parts();
-        routes.extend(documented_routes(&document));
+        let pages = pages.merge(api);
+        let mut routes = pages.table().to_vec();
         routes.sort();
-        let public = Edge::public(
-            pages.merge(api).merge(viewer(&document)),
-            settings,
-            presentation,
-            platform.tasks.clone(),
-            limits,
-        );
+        let writes = platform.tasks.clone();
+        let public = Edge::public(pages, settings, presentation, writes.clone(), limits);
         let front = Front::new(
             platform.pages.clone(),
             public.clone(),
@@ -165,8 +165,7 @@ impl App {
         tasks.extend(warm_up(&platform, warm, public, phase.is_starting));
         let (table, tasks) = TaskTable::watch(tasks);
         let debug = handlers::operator::debug::routes(&routes, settings, table);
-        let (operator, _) = operator.join(debug)?.into_parts();
-        let operator = Operator::new(operator, settings, limits, platform.tasks.clone());
+        let operator = Operator::new(operator.join(debug)?, settings, limits, writes);
         Ok(Self {
             public: front,
             operator,
@@ -275,20 +274,33 @@ impl App {
 }
 
 /// The page that shows the document.
-fn viewer(document: &OpenApi) -> SwaggerUi {
-    SwaggerUi::new("/api/docs")
+fn viewer(document: &OpenApi) -> Routes {
+    let viewer = SwaggerUi::new(VIEWER)
         // By default it sends the address of the document to a validator on the internet.
         .config(Config::default().validator_url("none"))
-        .url("/api/openapi.json", document.clone())
+        .url(DOCUMENT, document.clone());
+    let paths = [
+        VIEWER,
+        &format!("{VIEWER}/"),
+        &format!("{VIEWER}/{{*rest}}"),
+        DOCUMENT,
+    ];
+    let table = paths.map(|path| Route {
+        path: path.to_owned(),
+        method: "GET".to_owned(),
+        handler: "utoipa_swagger_ui".to_owned(),
+    });
+    Routes::with_table(viewer.into(), table.into())
 }
 
-/// The routes of the API, and what is to be known of them.
-fn documented(api: OpenApiRouter) -> (Router, OpenApi) {
+/// The routes of the API, what is to be known of them, and the page that shows it.
+fn documented(api: OpenApiRouter) -> (Routes, OpenApi) {
     let (api, mut document) = OpenApiRouter::with_openapi(base_document())
         .nest(http::api::PREFIX, api)
         .split_for_parts();
     http::responses::add_those_around(&mut document);
-    (api, document)
+    let api = Routes::with_table(api, documented_routes(&document));
+    (api.merge(viewer(&document)), document)
 }
 
 /// The document before any component has added to it.

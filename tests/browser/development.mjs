@@ -33,7 +33,8 @@ async function walk(check) {
   const page = await browser.newPage();
   const errors = [];
   page.on('pageerror', (error) => errors.push(error.message));
-  await page.goto(`${origin}/`);
+  const listens = () => page.waitForResponse(`${origin}/dev/reload`);
+  await Promise.all([listens(), page.goto(`${origin}/`)]);
   // A page that is loaded again knows nothing of this.
   const mark = () => page.evaluate(() => void (window.isTheSame = true));
   const isTheSame = () => page.evaluate(() => window.isTheSame === true);
@@ -73,6 +74,12 @@ async function walk(check) {
   await rebuild();
   await follows('a Rust file changes', () => document.querySelector('.brand')?.textContent.includes('Another name'));
   check(!(await isTheSame()), 'A changed Rust file does not load the page again.');
+
+  const late = (text) => `${text}\nbody { outline: 1px solid rgb(4, 5, 6); }\n`;
+  const change = (route) => (edit('assets/app.css', late), route.continue());
+  await page.route('**/dev/reload', change, { times: 1 });
+  await page.reload();
+  await follows('a stylesheet changes before it listens', () => getComputedStyle(document.body).outlineColor === 'rgb(4, 5, 6)');
   check(errors.length === 0, `The browser reports errors: ${errors.join('; ')}`);
 }
 

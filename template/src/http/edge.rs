@@ -2,18 +2,17 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, resume_unwind};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
+use axum::body::{Body, HttpBody};
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
-use tower::util::MapRequestLayer;
 use tower_http::timeout::DeadlineBody;
 
 use super::api::Wishes;
@@ -22,6 +21,7 @@ use super::cross_site::Senders;
 use super::overload::{Place, Places};
 use super::problem::{About, Kind, Presentation, Problem};
 use super::rate_limit::{self, RateLimiter, RateLimits};
+use super::routes::{Names, Routes};
 use super::server::ServerSettings;
 use crate::settings::Settings;
 use crate::telemetry;
@@ -38,6 +38,7 @@ pub struct Edge(Arc<Parts>);
 /// What the service knows of those who ask, and of what is done for them.
 struct Parts {
     routes: Router,
+    names: Names,
     presentation: Presentation,
     /// Of a request, and of its body.
     timeout: Duration,
@@ -49,42 +50,17 @@ struct Parts {
     places: Option<Places>,
 }
 
-/// What the log and the metrics call the way that a request has gone.
-#[derive(Debug)]
-pub(super) enum Route {
-    Matched(MatchedPath),
-    /// A browser has asked what it may ask.
-    Preflight,
-    Unmatched,
-}
+/// How a request is called for which there is no route.
+const UNMATCHED: &str = "unmatched";
 
-impl Route {
-    pub fn name(&self) -> &str {
-        match self {
-            Self::Matched(path) => path.as_str(),
-            Self::Preflight => "preflight",
-            Self::Unmatched => "unmatched",
-        }
-    }
-}
-
-/// The route that the router has found, for who stands around it; it is known before the handler has answered.
-#[derive(Clone, Default)]
-struct Found(Arc<OnceLock<MatchedPath>>);
-
-fn tell_route(request: Request) -> Request {
-    let extensions = request.extensions();
-    if let (Some(found), Some(route)) = (extensions.get::<Found>(), extensions.get()) {
-        found.0.get_or_init(|| MatchedPath::clone(route));
-    }
-    request
-}
+/// How one is called with which a browser asks what it may ask.
+const PREFLIGHT: &str = "preflight";
 
 impl Edge {
     /// Around the routes that everybody reaches.
     #[must_use]
     pub fn public(
-        routes: Router,
+        routes: Routes,
         settings: &Settings,
         presentation: Presentation,
         writes: TaskTracker,
@@ -102,7 +78,7 @@ impl Edge {
     /// Around routes that are not for strangers.
     #[must_use]
     pub fn private(
-        routes: Router,
+        routes: Routes,
         settings: &ServerSettings,
         presentation: Presentation,
         writes: TaskTracker,
@@ -114,37 +90,36 @@ impl Edge {
         self.route(request).await.0
     }
 
-    /// Answers, and says by which route.
-    pub(super) async fn route(&self, mut request: Request) -> (Response, Route) {
-        let found = Found::default();
-        request.extensions_mut().insert(found.clone());
+    /// Answers, and says what the log and the metrics call the route.
+    pub(super) async fn route(&self, request: Request) -> (Response, &str) {
         let parts = &*self.0;
-        let pass = |request| parts.pass(request, &found);
-        let (response, is_preflight) = match &parts.cors {
+        let route = parts.names.find(request.uri().path());
+        let pass = |request| parts.pass(request, route);
+        match &parts.cors {
             // Around errors too: a script of another site may read those as well.
-            Some(cors) => cors.share(request, pass).await,
-            None => (pass(request).await, false),
-        };
-        let route = match found.0.get() {
-            Some(path) => Route::Matched(path.clone()),
-            None if is_preflight => Route::Preflight,
-            None => Route::Unmatched,
-        };
-        (response, route)
+            Some(cors) => match cors.share(request, pass).await {
+                (response, true) => (response, PREFLIGHT),
+                (response, false) => (response, route.unwrap_or(UNMATCHED)),
+            },
+            None => (pass(request).await, route.unwrap_or(UNMATCHED)),
+        }
     }
 }
 
 impl Parts {
     /// As it is for those who are no strangers.
     fn new(
-        routes: Router,
+        routes: Routes,
         settings: &ServerSettings,
         presentation: Presentation,
         writes: TaskTracker,
     ) -> Self {
         let max_body = usize::try_from(settings.max_body.as_u64()).unwrap_or(usize::MAX);
+        let names = Names::of(routes.table());
+        let (routes, _) = routes.into_parts();
         Self {
-            routes: routes.layer(MapRequestLayer::new(tell_route)),
+            routes,
+            names,
             presentation,
             timeout: settings.request_timeout,
             body_limit: DefaultBodyLimit::max(max_body),
@@ -160,9 +135,11 @@ impl Parts {
     }
 
     /// Every answer gets its final form here.
-    async fn pass(&self, mut request: Request, found: &Found) -> Response {
-        // Read by the extractors that take a body.
-        self.body_limit.apply(&mut request);
+    async fn pass(&self, mut request: Request, route: Option<&str>) -> Response {
+        if !request.body().is_end_stream() {
+            // Read by the extractors that take a body.
+            self.body_limit.apply(&mut request);
+        }
         let about = About::of(&request, self.presentation);
         // When its time is over the handler is dropped, and so is the waiting for a place or a write, but not the write.
         let answer = timeout(self.timeout, self.admit(request, about.path()));
@@ -172,7 +149,7 @@ impl Parts {
             Ok(Err(_)) => Problem::new(Kind::Timeout).into_response(),
             Err(panic) => after_panic(&*panic),
         };
-        about.present(answer, found.0.get())
+        about.present(answer, route)
     }
 
     /// Lets a request through to its handler, or says why not.

@@ -308,7 +308,6 @@ impl Front {
         let answer = tracing::Instrument::instrument(answer, span); //~{% endif %}
         let (mut response, route) = in_request(id, answer).await;
         drop(in_flight);
-        let route = route.name();
         let status = response.status();
         if status == StatusCode::NOT_MODIFIED {
             // The router says 0, but it would be the length of the page that is not sent (RFC 9110, section 8.6).

@@ -22,6 +22,7 @@ pub mod problem;
 pub mod rate_limit;
 mod request_id;
 pub mod responses;
+pub mod routes;
 pub mod security;
 mod server; //~{% if features contains "otel" %}
 mod trace; //~{% endif %}

@@ -4,14 +4,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, Request as HttpRequest, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::any;
 use hyper::body::Incoming;
 use metrics::counter;
 use subtle::ConstantTimeEq;
@@ -23,6 +21,7 @@ use super::edge::Edge;
 use super::problem::{Kind, Presentation, Problem};
 use super::rate_limit::{Quota, RateLimiter, RateLimits};
 use super::request_id::{self, RequestId};
+use super::routes::Routes;
 use super::server::{Answer, Client};
 use crate::settings::{Secret, Settings};
 
@@ -40,7 +39,7 @@ impl Operator {
     /// Without a token in the settings all routes that want one refuse everything.
     #[must_use]
     pub fn new(
-        routes: Router,
+        routes: Routes,
         settings: &Settings,
         limits: &RateLimits,
         writes: TaskTracker,
@@ -53,12 +52,11 @@ impl Operator {
             token: settings.operator.token.clone(),
             tries: limits.limiter("operator", Quota::new(TRIES, Duration::from_mins(1))),
         };
-        let nothing = async || Problem::new(Kind::NotFound);
         let routes = routes
             // Below them nobody learns without the token what there is.
-            .route("/admin/{*path}", any(nothing))
-            .route("/debug/{*path}", any(nothing))
-            .route_layer(from_fn_with_state(gate, admit));
+            .any("/admin/{*path}", nothing)
+            .any("/debug/{*path}", nothing)
+            .wrap(|routes| routes.route_layer(from_fn_with_state(gate, admit)));
         let server = &settings.server;
         Self(Edge::private(routes, server, presentation, writes))
     }
@@ -79,12 +77,12 @@ impl Operator {
         let answer = self.0.route(request).instrument(span.clone());
         let (mut response, route) = answer.await;
         id.name(response.headers_mut());
-        if route.name() == OPEN {
+        if route == OPEN {
             return response;
         }
         let (path, status) = (uri.path(), response.status());
         let labels = [
-            ("route", route.name().to_owned()),
+            ("route", route.to_owned()),
             ("status", status.as_str().to_owned()),
         ];
         counter!("operator_requests_total", &labels).increment(1);
@@ -123,6 +121,10 @@ impl Answer for Operator {
         let (operator, client) = (self.clone(), client.address.ip());
         Box::pin(async move { operator.respond(request.map(Body::new), Some(client)).await })
     }
+}
+
+async fn nothing() -> Problem {
+    Problem::new(Kind::NotFound)
 }
 
 /// What there is to pass.

@@ -4,7 +4,7 @@ mod kind;
 
 use std::sync::Arc;
 
-use axum::extract::{MatchedPath, Request};
+use axum::extract::Request;
 use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, VARY, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
@@ -234,12 +234,11 @@ impl About {
     }
 
     /// Gives an error its final form, and logs the cause of those that are our fault. Other answers stay as they are.
-    pub fn present(&self, mut response: Response, route: Option<&MatchedPath>) -> Response {
+    pub fn present(&self, mut response: Response, route: Option<&str>) -> Response {
         let status = response.status();
         if !status.is_client_error() && !status.is_server_error() {
             return response;
         }
-        let route = route.map(MatchedPath::as_str);
         let problem = match response.extensions_mut().remove::<Arc<Problem>>() {
             Some(problem) => problem,
             // A handler's own report, such as that of /health, and a page that was made to be kept.

@@ -6,10 +6,10 @@ mod cors;
 mod overload;
 mod rate_limit;
 
+use app::component::Routes;
 use app::http::rate_limit::RateLimits;
 use app::http::{self, ClientAddress, problem::Presentation};
 use app::settings::Settings;
-use axum::Router;
 use axum::body::Body;
 use tokio_util::task::TaskTracker;
 
@@ -20,11 +20,11 @@ use crate::support::{Answer, fixed_clock, request, settings_alone};
 struct Edge(http::Edge);
 
 impl Edge {
-    fn around(routes: Router, overrides: &[(&str, &str)]) -> Self {
+    fn around(routes: Routes, overrides: &[(&str, &str)]) -> Self {
         Self::with(routes, &settings_alone(overrides))
     }
 
-    fn with(routes: Router, settings: &Settings) -> Self {
+    fn with(routes: Routes, settings: &Settings) -> Self {
         let limits = RateLimits::local(fixed_clock());
         Self(http::Edge::public(
             routes,

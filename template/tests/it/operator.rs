@@ -30,7 +30,7 @@ impl Operator {
     async fn with(overrides: &[(&str, &str)]) -> Self {
         let settings = Home::new().await.settings(overrides);
         let platform = Platform::offline(settings).expect("a platform");
-        let (routes, _) = operator::component(&platform).operator.into_parts();
+        let routes = operator::component(&platform).operator;
         Self {
             answers: http::Operator::new(
                 routes,

@@ -10,18 +10,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use app::component::Routes;
 use app::domain::clock::Clock;
 use app::http::page_cache::{CachePolicy, Page, PageCache};
 use app::http::problem::Presentation;
 use app::http::{self, Front, Problem};
 use app::infra::cache::Store;
 use app::telemetry::Exporter;
-use axum::Router;
 use axum::body::Body;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use axum::response::Response;
-use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
@@ -70,7 +69,7 @@ impl Site {
                 let (pages, make, counts) = (pages.clone(), make.clone(), counted.clone());
                 async move { handle(pages, path, policy, make, counts, request).await }
             };
-            Router::new().route(path, get(handler))
+            Routes::new().get(path, handler)
         })
         .await;
         (site, counts)
@@ -85,7 +84,7 @@ impl Site {
         .await
     }
 
-    async fn of(routes: impl FnOnce(PageCache) -> Router) -> Self {
+    async fn of(routes: impl FnOnce(PageCache) -> Routes) -> Self {
         Exporter::install().expect("metrics");
         let clock = fixed_clock();
         let settings = settings_alone(&[]);

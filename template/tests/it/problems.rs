@@ -4,15 +4,13 @@ use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use app::component::{Health, Probe};
+use app::component::{Health, Probe, Routes};
 use app::domain::error::StoreError;
 use app::handlers::system::{self, Phase};
 use app::http::problem::Presentation;
 use app::http::{Edge, Problem};
 use app::telemetry::{self, Exporter, Failure, FailureKind};
-use axum::Router;
 use axum::body::Body;
-use axum::routing::{get, post};
 use serde_json::json;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::task::TaskTracker;
@@ -76,7 +74,7 @@ async fn a_good_request_id_is_kept_and_a_bad_one_replaced() {
 }
 
 /// The answer of a router inside the layers of the service.
-async fn answer_of(routes: Router, overrides: &[(&str, &str)], path: &str) -> Answer {
+async fn answer_of(routes: Routes, overrides: &[(&str, &str)], path: &str) -> Answer {
     let settings = Home::new().await.settings(overrides);
     let presentation = Presentation {
         page: None,
@@ -99,7 +97,7 @@ async fn a_write_goes_to_its_end_without_its_client() {
         finished.store(true, Ordering::SeqCst);
     };
     let (settings, writes) = (Home::new().await.settings(&[]), TaskTracker::new());
-    let routes = Router::new().route("/", post(write));
+    let routes = Routes::new().post("/", write);
     let service = Edge::private(
         routes,
         &settings.server,
@@ -119,15 +117,15 @@ async fn a_write_goes_to_its_end_without_its_client() {
     assert!(done.load(Ordering::SeqCst));
 }
 
-fn broken() -> Router {
+fn broken() -> Routes {
     let panics = async || -> Problem { panic!("the secret of {}", 42) };
     let cause = || Box::<dyn std::error::Error + Send + Sync>::from("the secret of 42").into();
     let fails = async move || Problem::from(StoreError::Failed(cause()));
     let unavailable = async move || Problem::from(StoreError::Unavailable(cause()));
-    Router::new()
-        .route("/panics", get(panics))
-        .route("/fails", get(fails))
-        .route("/unavailable", get(unavailable))
+    Routes::new()
+        .get("/panics", panics)
+        .get("/fails", fails)
+        .get("/unavailable", unavailable)
 }
 
 #[tokio::test]
@@ -170,15 +168,14 @@ async fn failures_are_counted_by_kind_and_handed_to_the_sink() {
     };
     telemetry::attach_sink(sink).expect("the first sink");
     assert!(telemetry::attach_sink(|_| {}).is_err());
-    let routes = Router::new().nest("/sink", broken());
-    for path in ["/sink/panics", "/sink/fails", "/sink/unavailable"] {
-        answer_of(routes.clone(), &[], path).await;
+    for path in ["/panics", "/fails", "/unavailable"] {
+        answer_of(broken(), &[], path).await;
     }
     let told: Vec<_> = told.try_iter().collect();
     for (route, kind) in [
-        ("/sink/panics", FailureKind::Panic),
-        ("/sink/fails", FailureKind::Internal),
-        ("/sink/unavailable", FailureKind::Unavailable),
+        ("/panics", FailureKind::Panic),
+        ("/fails", FailureKind::Internal),
+        ("/unavailable", FailureKind::Unavailable),
     ] {
         let found = told.iter().find(|failure| failure.0 == route);
         let (_, reported, cause) = found.unwrap_or_else(|| panic!("{route} in {told:?}"));
@@ -201,7 +198,7 @@ async fn what_is_away_for_a_while_says_when_to_ask_again() {
 
 #[tokio::test]
 async fn a_handler_that_takes_too_long_is_a_timeout() {
-    let routes = Router::new().route("/waits", get(pending::<Problem>));
+    let routes = Routes::new().get("/waits", pending::<Problem>);
     let overrides = [("APP__SERVER__REQUEST_TIMEOUT", "5ms")];
     let answer = answer_of(routes, &overrides, "/waits").await;
     assert_eq!(answer.status, 504);
@@ -274,7 +271,7 @@ async fn the_worst_check_decides_and_a_service_that_starts_or_stops_is_not_ready
         probe("so-so", Health::Degraded("it is tired")),
     ];
     let phase = Phase::default();
-    let (routes, _) = system::routes(probes, phase.clone()).into_parts();
+    let routes = system::routes(probes, phase.clone());
     let health = answer_of(routes.clone(), &[], "/health").await;
     assert_eq!(health.status, 503);
     let checks = json!({ "good": "ok", "bad": "error", "so-so": "degraded" });

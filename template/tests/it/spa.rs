@@ -1,5 +1,6 @@
 //! The service's side of the single-page application: the page with its data, and who gets it.
 
+use app::component::Routes;
 use app::features::{sitemap, spa};
 use app::http::problem::Presentation;
 use app::platform::Platform;
@@ -33,9 +34,8 @@ impl Site {
             .pages
             .merge(spa::articles::component(articles.clone(), &platform).pages)
             .merge(sitemap::component(articles, [], &platform).pages);
-        let (pages, _) = pages.into_parts();
         let routes = http::Edge::private(
-            pages.merge(api),
+            pages.merge(Routes::with_table(api, Vec::new())),
             &platform.settings.server,
             Presentation::default(),
             platform.tasks.clone(),

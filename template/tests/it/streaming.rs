@@ -3,13 +3,12 @@
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
+use app::component::Routes;
 use app::http::page_cache::PageCache;
 use app::http::problem::Presentation;
 use app::http::{self, Edge, Front};
 use app::infra::cache::Store;
-use axum::Router;
 use axum::body::Body;
-use axum::routing::get;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use http_body_util::channel::Channel;
@@ -26,7 +25,7 @@ async fn an_answer_is_sent_while_the_rest_of_it_is_being_made() {
     let (mut sender, body) = Channel::<Bytes, Infallible>::new(1);
     let body = Arc::new(Mutex::new(Some(Body::new(body))));
     let handler = async move || body.lock().expect("no panic").take().expect("one request");
-    let routes = Router::new().route("/", get(handler));
+    let routes = Routes::new().get("/", handler);
     let settings = settings_alone(&[]);
     let edge = Edge::private(
         routes,

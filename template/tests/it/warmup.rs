@@ -7,13 +7,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::bail;
+use app::component::Routes;
 use app::domain::error::StoreError;
 use app::http::problem::Presentation;
 use app::http::{Edge, Problem, visit};
 use app::infra::cache::{LoadFailed, Loaded, Policy, Source, Store, Warm};
-use axum::Router;
 use axum::response::Redirect;
-use axum::routing::get;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -174,19 +173,16 @@ async fn a_stop_ends_it_on_the_spot() {
 
 #[tokio::test]
 async fn a_visit_says_where_the_page_was_and_what_went_wrong() {
-    let with_status = |status: &'static str| get(async move || [("x-cache-status", status)]);
-    let routes = Router::new()
-        .route("/l1", with_status("HIT-L1"))
-        .route("/l2", with_status("HIT-L2"))
-        .route("/stale", with_status("STALE"))
-        .route("/miss", with_status("MISS"))
-        .route("/not-cached", get(async || "hello"))
-        .route("/elsewhere", get(async || Redirect::permanent("/l1")))
-        .route(
-            "/panics",
-            get(async || -> Problem { panic!("at the disco") }),
-        )
-        .route("/waits", get(pending::<Problem>));
+    let with_status = |status: &'static str| async move || [("x-cache-status", status)];
+    let routes = Routes::new()
+        .get("/l1", with_status("HIT-L1"))
+        .get("/l2", with_status("HIT-L2"))
+        .get("/stale", with_status("STALE"))
+        .get("/miss", with_status("MISS"))
+        .get("/not-cached", async || "hello")
+        .get("/elsewhere", async || Redirect::permanent("/l1"))
+        .get("/panics", async || -> Problem { panic!("at the disco") })
+        .get("/waits", pending::<Problem>);
     let overrides = [("APP__SERVER__REQUEST_TIMEOUT", "5ms")];
     let settings = Home::new().await.settings(&overrides).server;
     let routes = Edge::private(
@@ -221,7 +217,7 @@ async fn a_visit_says_where_the_page_was_and_what_went_wrong() {
 #[tokio::test]
 async fn what_a_page_logs_names_it() {
     let log = Log::start();
-    let routes = Router::new().route("/broken", get(async || -> Problem { panic!("in pieces") }));
+    let routes = Routes::new().get("/broken", async || -> Problem { panic!("in pieces") });
     let settings = Home::new().await.settings(&[]).server;
     let routes = Edge::private(
         routes,

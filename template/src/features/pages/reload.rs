@@ -26,5 +26,5 @@ pub(super) fn script() -> Option<Url> {
 
 /// Server-sent events, until the page is gone or the service stops.
 async fn tell(State((live, shutdown)): State<(Arc<Live>, CancellationToken)>) -> Response {
-    live.tell(shutdown)
+    live.tell(shutdown).await
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 use std::{fs, io};
 
 use anyhow::{Context, anyhow};
@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http_body_util::channel::Channel;
 use hyper::body::Frame;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use super::file::Changeable;
@@ -38,13 +38,32 @@ pub struct Live {
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
     /// Of the sources that `files` are made of.
     stamp: Option<u64>,
+    /// Since when a new page gets what there is now.
+    since: Instant,
     files: Files,
     /// What is wrong with them, if they could not be made.
     broken: Option<String>,
+}
+
+/// What a page compares with what it was told before.
+#[derive(PartialEq, Serialize)]
+struct Now {
+    build: &'static str,
+    styles: String,
+    rest: String,
+    broken: Option<String>,
+}
+
+/// What a page is told.
+#[derive(Serialize)]
+struct News<'a> {
+    #[serde(flatten)]
+    now: &'a Now,
+    /// In milliseconds: a page that is older was made with something else.
+    age: u128,
 }
 
 impl Live {
@@ -58,8 +77,10 @@ impl Live {
             Files::default()
         });
         let state = State {
+            stamp: None,
+            since: Instant::now(),
             files,
-            ..State::default()
+            broken: None,
         };
         Self {
             sources: settings.dir.clone(),
@@ -100,11 +121,13 @@ impl Live {
     /// Makes the files anew if a source has changed. One that is broken leaves the last good ones.
     fn refresh(&self) -> std::sync::MutexGuard<'_, State> {
         let mut state = self.lock();
-        let stamp = stamp(&self.sources);
+        let (stamp, age) = look(&self.sources);
         if state.stamp == Some(stamp) {
             return state;
         }
         state.stamp = Some(stamp);
+        let written = Instant::now().checked_sub(age);
+        state.since = written.map_or(state.since, |written| written.max(state.since));
         match compile(&self.sources) {
             Ok(files) => {
                 state.files = files;
@@ -124,29 +147,21 @@ impl Live {
     }
 
     /// Tells a page, as long as it listens, of which state the assets are, and of which build the service is.
-    pub fn tell(self: Arc<Self>, stop: CancellationToken) -> Response {
+    pub async fn tell(self: Arc<Self>, stop: CancellationToken) -> Response {
         let (mut sender, body) = Channel::<Bytes>::new(1);
+        let mut told = None;
+        // Whoever has the head of the answer misses nothing that comes after it.
+        let mut event = self.news(&mut told).await;
         tokio::spawn(async move {
-            let mut told = String::new();
-            while !stop.is_cancelled() {
-                let live = Arc::clone(&self);
-                let Ok(now) = tokio::task::spawn_blocking(move || live.describe()).await else {
-                    return;
-                };
-                // A line that means nothing finds out whether anybody listens.
-                let event = if now == told {
-                    ":\n\n".to_owned()
-                } else {
-                    format!("data: {now}\n\n")
-                };
-                told = now;
-                if sender.send(Frame::data(event.into())).await.is_err() {
+            while let Some(text) = event.take() {
+                if sender.send(Frame::data(text.into())).await.is_err() {
                     return;
                 }
                 tokio::select! {
                     () = stop.cancelled() => return,
                     () = tokio::time::sleep(BETWEEN_LOOKS) => {}
                 }
+                event = self.news(&mut told).await;
             }
         });
         let headers = [
@@ -156,21 +171,35 @@ impl Live {
         (headers, Body::new(body)).into_response()
     }
 
-    fn describe(&self) -> String {
+    /// What a page that was `told` is told next, as an event.
+    async fn news(self: &Arc<Self>, told: &mut Option<Now>) -> Option<String> {
+        let live = Arc::clone(self);
+        let look = tokio::task::spawn_blocking(move || live.describe());
+        let (now, age) = look.await.ok()?;
+        if told.as_ref() == Some(&now) {
+            // A line that means nothing finds out whether anybody listens.
+            return Some(":\n\n".to_owned());
+        }
+        let now = told.insert(now);
+        let news = serde_json::to_string(&News { now, age }).ok()?;
+        Some(format!("data: {news}\n\n"))
+    }
+
+    fn describe(&self) -> (Now, u128) {
         let state = self.refresh();
-        serde_json::json!({
-            "build": build_info().fingerprint,
-            "styles": format!("{:016x}", state.files.fingerprint(Changeable::Styles)),
-            "rest": format!("{:016x}", state.files.fingerprint(Changeable::Rest)),
-            "broken": state.broken,
-        })
-        .to_string()
+        let now = Now {
+            build: build_info().fingerprint,
+            styles: format!("{:016x}", state.files.fingerprint(Changeable::Styles)),
+            rest: format!("{:016x}", state.files.fingerprint(Changeable::Rest)),
+            broken: state.broken.clone(),
+        };
+        (now, state.since.elapsed().as_millis())
     }
 }
 
-/// Changes when a file below `folder` comes, goes or is written.
-fn stamp(folder: &Path) -> u64 {
-    fn visit(folder: &Path, depth: u8, hasher: &mut DefaultHasher) {
+/// A number that changes when a file below `folder` comes, goes or is written, and how long ago one was written last.
+fn look(folder: &Path) -> (u64, Duration) {
+    fn visit(folder: &Path, depth: u8, hasher: &mut DefaultHasher, last: &mut SystemTime) {
         let entries = fs::read_dir(folder).into_iter().flatten().flatten();
         let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
         paths.sort();
@@ -179,18 +208,22 @@ fn stamp(folder: &Path) -> u64 {
                 continue;
             };
             path.hash(hasher);
+            let written = metadata.modified().ok();
+            // A folder is written when something in it comes or goes.
+            *last = written.map_or(*last, |written| written.max(*last));
             // A link that leads in a circle ends here; the compiler says what is wrong with it.
             if metadata.is_dir() && depth > 0 {
-                visit(&path, depth - 1, hasher);
+                visit(&path, depth - 1, hasher, last);
             } else {
                 metadata.len().hash(hasher);
-                metadata.modified().ok().hash(hasher);
+                written.hash(hasher);
             }
         }
     }
-    let mut hasher = DefaultHasher::new();
-    visit(folder, 16, &mut hasher);
-    hasher.finish()
+    let (mut hasher, mut last) = (DefaultHasher::new(), SystemTime::UNIX_EPOCH);
+    visit(folder, 16, &mut hasher, &mut last);
+    // What says that it comes from the future is new.
+    (hasher.finish(), last.elapsed().unwrap_or_default())
 }
 
 /// Makes the files in a folder beside those of the build, so that other processes that use those are not disturbed.

@@ -3,36 +3,37 @@
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use foldhash::fast::RandomState;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
-/// The loads on their way in one namespace, by key and type of result.
+/// The loads on their way in one namespace.
 #[derive(Default)]
-pub(super) struct Flights(Mutex<HashMap<FlightKey, Flight, RandomState>>);
+pub(super) struct Flights(Mutex<Map>);
 
-struct Flight {
-    began: u64,
-    /// A [`watch::Receiver`] of an optional result.
-    receiver: Box<dyn Any + Send>,
-}
+/// Each is a [`Flight`] of the type in its key.
+type Map = HashMap<FlightKey, Arc<dyn Any + Send + Sync>, RandomState>;
 
 type FlightKey = (Arc<str>, TypeId);
 
-/// Waits for a result. It ends without one if the leader is gone.
-pub(super) struct Follower<T> {
-    /// The generation in which the flight began.
-    pub began: u64,
-    receiver: watch::Receiver<Option<T>>,
+struct Flight<T> {
+    /// The generation in which it began.
+    began: u64,
+    /// `None` if the leader is gone without one.
+    result: OnceLock<Option<T>>,
+    has_landed: Notify,
 }
+
+/// Waits for a result. It ends without one if the leader is gone.
+pub(super) struct Follower<T>(Arc<Flight<T>>);
 
 /// The duty to bring a result. Dropped without one, for example by a panic, it lets the followers go and the key is
 /// free again.
 pub(super) struct Leader<T> {
     flights: Arc<Flights>,
     key: FlightKey,
-    result: watch::Sender<Option<T>>,
+    flight: Arc<Flight<T>>,
 }
 
 impl Flights {
@@ -44,56 +45,60 @@ impl Flights {
         let key: FlightKey = (key.into(), TypeId::of::<T>());
         match self.map().entry(key) {
             Entry::Occupied(flight) => {
-                let Flight { began, receiver } = flight.get();
-                let receiver = receiver.downcast_ref::<watch::Receiver<Option<T>>>();
-                let follower = Follower {
-                    began: *began,
-                    receiver: receiver.expect("the key names the type").clone(),
-                };
-                (follower, None)
+                let flight = Arc::clone(flight.get()).downcast();
+                let flight = flight.unwrap_or_else(|_| panic!("the key names the type"));
+                (Follower(flight), None)
             }
             Entry::Vacant(place) => {
-                let (result, receiver) = watch::channel(None);
+                let flight = Arc::new(Flight {
+                    began: now,
+                    result: OnceLock::new(),
+                    has_landed: Notify::new(),
+                });
                 let leader = Leader {
                     flights: Arc::clone(self),
                     key: place.key().clone(),
-                    result,
+                    flight: Arc::clone(&flight),
                 };
-                place.insert(Flight {
-                    began: now,
-                    receiver: Box::new(receiver.clone()),
-                });
-                let follower = Follower {
-                    began: now,
-                    receiver,
-                };
-                (follower, Some(leader))
+                place.insert(Arc::clone(&flight) as _);
+                (Follower(flight), Some(leader))
             }
         }
     }
 
-    fn map(&self) -> MutexGuard<'_, HashMap<FlightKey, Flight, RandomState>> {
+    fn map(&self) -> MutexGuard<'_, Map> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<T: Clone> Follower<T> {
-    pub async fn result(mut self) -> Option<T> {
-        let result = self.receiver.wait_for(Option::is_some).await.ok()?;
-        result.clone()
+    /// The generation in which the flight began.
+    pub fn began(&self) -> u64 {
+        self.0.began
+    }
+
+    pub async fn result(self) -> Option<T> {
+        // Before the look: it hears of a landing from here on.
+        let landing = self.0.has_landed.notified();
+        if self.0.result.get().is_none() {
+            landing.await;
+        }
+        self.0.result.get().cloned().flatten()
     }
 }
 
 impl<T> Leader<T> {
     /// Ends the flight. Who comes later finds the value in the cache, or begins another flight.
     pub fn land(self, result: T) {
-        self.result.send_replace(Some(result));
+        self.flight.result.get_or_init(|| Some(result));
     }
 }
 
 impl<T> Drop for Leader<T> {
     fn drop(&mut self) {
+        self.flight.result.get_or_init(|| None);
         self.flights.map().remove(&self.key);
+        self.flight.has_landed.notify_waiters();
     }
 }
 

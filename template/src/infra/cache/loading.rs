@@ -40,7 +40,7 @@ impl<V: Weigh> Cache<V> {
                 return self.lead_flight(key, policy, load, leader, follower).await;
             }
             self.tiers.counters.coalesced.increment(1);
-            let began = follower.began;
+            let began = follower.began();
             match follower.result().await {
                 // Whoever led was cancelled before it began to load.
                 None => {}

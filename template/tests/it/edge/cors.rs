@@ -1,9 +1,8 @@
 //! What scripts of other sites may do.
 
-use axum::Router;
-use axum::routing::{any, get};
-
 use super::Edge;
+use app::component::Routes;
+
 use crate::support::Answer;
 
 const FRIEND: &str = "https://app.example.com";
@@ -14,9 +13,9 @@ const LISTED: (&str, &str) = (
 );
 
 fn edge(overrides: &[(&str, &str)]) -> Edge {
-    let routes = Router::new()
-        .route("/api/v1/things", any(async || "things"))
-        .route("/", get(async || "a page"));
+    let routes = Routes::new()
+        .any("/api/v1/things", async || "things")
+        .get("/", async || "a page");
     Edge::around(routes, overrides)
 }
 

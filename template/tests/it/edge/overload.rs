@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
+use app::component::Routes;
 use app::telemetry::Exporter;
-use axum::Router;
-use axum::routing::{any, get};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
@@ -31,9 +30,9 @@ impl Busy {
                 "done"
             }
         };
-        let routes = Router::new()
-            .route("/work", any(handler))
-            .route("/health/ready", get(async || "ok"));
+        let routes = Routes::new()
+            .any("/work", handler)
+            .get("/health/ready", async || "ok");
         let own = [("APP__SERVER__CONCURRENCY", "2")];
         Self {
             edge: Edge::around(routes, &[&own[..], overrides].concat()),
@@ -166,10 +165,7 @@ async fn no_limit_is_one_too() {
 
 #[tokio::test]
 async fn what_stops_the_handler_frees_the_place() {
-    let routes = Router::new().route(
-        "/panics",
-        get(async || -> &'static str { panic!("broken") }),
-    );
+    let routes = Routes::new().get("/panics", async || -> &'static str { panic!("broken") });
     let overrides = [("APP__SERVER__CONCURRENCY", "1"), NO_QUEUE[0]];
     let edge = Edge::around(routes, &overrides);
     for _ in 0..3 {

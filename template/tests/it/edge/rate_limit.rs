@@ -1,8 +1,7 @@
 //! What one client may ask, and what it is told.
 
+use app::component::Routes;
 use app::telemetry::Exporter;
-use axum::Router;
-use axum::routing::get;
 
 use super::Edge;
 use crate::support::{ARTICLES, TestApp};
@@ -13,12 +12,12 @@ const THREE: [(&str, &str); 3] = [
     ("APP__RATE_LIMIT__BURST", "3"),
 ];
 
-fn routes() -> Router {
-    let hello = || get(async || "hello");
-    Router::new()
-        .route("/page", hello())
-        .route("/api/thing", hello())
-        .route("/health/live", hello())
+fn routes() -> Routes {
+    let hello = async || "hello";
+    Routes::new()
+        .get("/page", hello)
+        .get("/api/thing", hello)
+        .get("/health/live", hello)
 }
 
 #[tokio::test]

@@ -1,12 +1,11 @@
 //! Errors as pages, from 400 to 504.
 
+use app::component::Routes;
 use app::features::pages;
 use app::http::problem::Presentation;
 use app::http::{Edge, FieldError, Kind, Problem};
-use axum::Router;
 use axum::body::Body;
 use axum::extract::Path;
-use axum::routing::get;
 use tokio_util::task::TaskTracker;
 
 use super::assert_sane;
@@ -47,7 +46,7 @@ async fn page(status: u16, development: bool) -> Answer {
         let cause = anyhow::anyhow!("the disk is <full>").context("cannot save");
         problem.detail("A <sentence>.").cause(cause)
     };
-    let routes = Router::new().route("/fails/{status}", get(fails));
+    let routes = Routes::new().get("/fails/{status}", fails);
     let presentation = Presentation {
         page: Some(pages::error_page),
         development,
