@@ -279,12 +279,8 @@ fn viewer(document: &OpenApi) -> Routes {
         // By default it sends the address of the document to a validator on the internet.
         .config(Config::default().validator_url("none"))
         .url(DOCUMENT, document.clone());
-    let paths = [
-        VIEWER,
-        &format!("{VIEWER}/"),
-        &format!("{VIEWER}/{{*rest}}"),
-        DOCUMENT,
-    ];
+    let below = ["/", "/{*rest}"].map(|rest| [VIEWER, rest].concat());
+    let paths = [VIEWER, &below[0], &below[1], DOCUMENT];
     let table = paths.map(|path| Route {
         path: path.to_owned(),
         method: "GET".to_owned(),
