@@ -6,6 +6,7 @@ use std::time::Duration;
 use app::domain::clock::Clock;
 use app::infra::cache::{Cache, CacheSettings, LoadFailed, Loaded, Policy, Source, Store};
 use app::settings;
+use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
 use futures_util::future::join_all;
 use redis::AsyncCommands;
@@ -20,9 +21,9 @@ mod server;
 /// Hits that are asked for at the same time.
 const IN_FLIGHT: usize = 64;
 
-/// A value of 4 KiB.
-fn value() -> String {
-    "0123456789abcdef".repeat(256)
+/// A value of 4 KiB, of bytes as the body of a page is.
+fn value() -> Bytes {
+    "0123456789abcdef".repeat(256).into()
 }
 
 fn keys() -> Vec<String> {
@@ -45,7 +46,7 @@ fn shared(url: &str) -> Store {
     Store::shared(cache, &settings.redis, &url, "bench", Clock::system())
 }
 
-async fn hit(cache: &Cache<String>, policy: &Policy, key: &str) -> Source {
+async fn hit(cache: &Cache<Bytes>, policy: &Policy, key: &str) -> Source {
     let load = || async { Ok::<_, LoadFailed>(Loaded::new(value())) };
     let found = cache.fetch(key, policy, load).await.expect("loads");
     assert_eq!(found.len(), 4096);
@@ -69,11 +70,11 @@ fn l2_hit(criterion: &mut Criterion) {
             .await
             .expect("connects");
         for key in &keys {
-            let () = bare.set(key, value()).await.expect("is written");
+            let () = bare.set(key, &value()[..]).await.expect("is written");
         }
         (shared(&server.url()), bare)
     });
-    let cache = store.namespace::<String>("bench");
+    let cache = store.namespace::<Bytes>("bench");
     runtime.block_on(async {
         for key in &keys {
             while hit(&cache, &policy, key).await != Source::L2 {}

@@ -12,6 +12,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use crate::component::{Component, Health, Probe, Route, Routes, Samples, Task, Warm};
 use crate::handlers::operator::debug::TaskTable;
 use crate::handlers::system::Phase;
+use crate::http::api::{DOCUMENT, VIEWER};
 use crate::http::problem::Presentation;
 use crate::http::{Edge, Front, Listeners, Operator, ServerSettings};
 use crate::platform::Platform;
@@ -26,12 +27,6 @@ const CLOSE_GRACE: Duration = Duration::from_secs(5);
 
 /// How long the operator's listener lets a last answer go out.
 const OPERATOR_GRACE: Duration = Duration::from_secs(1);
-
-/// Where the document of the API is.
-const DOCUMENT: &str = "/api/openapi.json";
-
-/// Where the page is that shows it.
-const VIEWER: &str = "/api/docs";
 
 /// What this service consists of.
 fn components(platform: &Platform) -> Vec<Component> {

@@ -12,7 +12,7 @@ pub use crate::infra::cache::Warm;
 #[derive(Default)]
 pub struct Component {
     pub name: &'static str,
-    /// JSON routes, documented in the OpenAPI document. Mounted under `/api/v1`.
+    /// JSON routes. Mounted under `/api/v1`. What is not in the OpenAPI document has no name in the log and the metrics.
     pub api: OpenApiRouter,
     /// Everything else visitors see.
     pub pages: Routes,

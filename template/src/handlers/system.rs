@@ -14,6 +14,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::component::{Health, Probe, Routes};
+use crate::http::api;
 use crate::telemetry::{BuildInfo, build_info};
 
 /// How long a probe may take: whoever asks for health gives up soon as well.
@@ -137,8 +138,8 @@ pub async fn index() -> impl IntoResponse {
     Json(Index {
         name: env!("CARGO_PKG_NAME"),
         version: build_info().version,
-        documentation: "/api/docs",
-        openapi: "/api/openapi.json",
+        documentation: api::VIEWER,
+        openapi: api::DOCUMENT,
         health: "/health",
     })
 }

@@ -13,6 +13,12 @@ use super::problem::Problem;
 /// Where its routes are.
 pub const PREFIX: &str = "/api/v1";
 
+/// Where the document about it is.
+pub const DOCUMENT: &str = "/api/openapi.json";
+
+/// Where the page is that shows the document, and what belongs to the page.
+pub const VIEWER: &str = "/api/docs";
+
 /// What a request to the API says of its answer.
 pub(super) struct Wishes {
     /// The versions that the client has, as `If-None-Match` names them.

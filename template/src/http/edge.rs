@@ -51,7 +51,7 @@ struct Parts {
 }
 
 /// How a request is called for which there is no route.
-const UNMATCHED: &str = "unmatched";
+pub(super) const UNMATCHED: &str = "unmatched";
 
 /// How one is called with which a browser asks what it may ask.
 const PREFLIGHT: &str = "preflight";
@@ -116,9 +116,8 @@ impl Parts {
     ) -> Self {
         let max_body = usize::try_from(settings.max_body.as_u64()).unwrap_or(usize::MAX);
         let names = Names::of(routes.table());
-        let (routes, _) = routes.into_parts();
         Self {
-            routes,
+            routes: routes.into_router(),
             names,
             presentation,
             timeout: settings.request_timeout,
@@ -137,7 +136,7 @@ impl Parts {
     /// Every answer gets its final form here.
     async fn pass(&self, mut request: Request, route: Option<&str>) -> Response {
         if !request.body().is_end_stream() {
-            // Read by the extractors that take a body.
+            // Read by the extractors that take a body. Where there is none it would be noted for nothing.
             self.body_limit.apply(&mut request);
         }
         let about = About::of(&request, self.presentation);

@@ -29,6 +29,7 @@ pub(super) use self::asked::Asked;
 pub use self::page::Page;
 pub use self::policy::CachePolicy;
 pub(super) use self::stored::{Refused, StoredPage};
+use super::edge::UNMATCHED;
 use super::problem::{Kind, Problem};
 use crate::domain::clock::Clock;
 use crate::infra::cache::{Cache, Cached, Loaded, Source, Store}; //~{% if features contains "otel" %}
@@ -235,7 +236,7 @@ impl PageCache {
 
 fn route(request: &Parts) -> String {
     let route = request.extensions.get::<MatchedPath>();
-    route.map_or("unmatched", MatchedPath::as_str).to_owned()
+    route.map_or(UNMATCHED, MatchedPath::as_str).to_owned()
 }
 
 async fn timed<T>(

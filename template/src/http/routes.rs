@@ -163,12 +163,12 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         &self.table
     }
 
-    pub fn into_parts(self) -> (Router<S>, Vec<Route>) {
-        (self.router, self.table)
+    pub fn into_router(self) -> Router<S> {
+        self.router
     }
 }
 
-/// Says which route a path leads to, before the router is asked. The router would tell too, but only a layer around every
+/// Says to which route of a table a path leads, before the router is asked. The router would tell too, but only a layer around every
 /// handler, which axum copies for each request.
 pub(super) struct Names(matchit::Router<Box<str>>);
 
@@ -260,7 +260,7 @@ mod tests {
             .get("/d/{*rest}", told)
             .fallback(async || StatusCode::NOT_FOUND);
         let names = Names::of(routes.table());
-        let axum = routes.into_parts().0;
+        let axum = routes.into_router();
         for path in [
             "/", "/a", "/a/", "/a/b", "/a/b?c", "/a/x", "/a/%2F", "/a/b/c", "/a/%zz/c", "/d",
             "/d/", "/d/e/f", "//", "/*", "/e", "/{x}", "/a/{x}",

@@ -11,6 +11,7 @@ use axum::http::header::{
 use serde::{Deserialize, Serialize};
 use validator::{Validate, ValidationError};
 
+use super::api;
 use crate::settings::{Secret, limited};
 
 /// On every answer of the public listener; what a handler sets itself stays.
@@ -152,10 +153,7 @@ fn policy_of_pages(settings: Option<&SecuritySettings>, assets: Option<&str>) ->
 const VIEWER: HeaderValue = HeaderValue::from_static(
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; form-action 'self'; \
      frame-ancestors 'none'; object-src 'none'",
-);
-
-/// The routes that get [`VIEWER`].
-const VIEWER_ROUTE: &str = "/api/docs"; //~{% if frontend == "pages" %}
+); //~{% if frontend == "pages" %}
 
 /// Lets pages load their styles, scripts and fonts from `origin` too. Only the first call counts.
 pub(super) fn allow_assets_from(origin: &str) {
@@ -164,7 +162,7 @@ pub(super) fn allow_assets_from(origin: &str) {
 
 /// Completes the headers of an answer to `route`.
 pub(super) fn protect(headers: &mut HeaderMap, route: &str) {
-    let policy = if route.starts_with(VIEWER_ROUTE) {
+    let policy = if route.starts_with(api::VIEWER) {
         VIEWER
     } else if is_json(headers) {
         DATA

@@ -176,3 +176,20 @@ async fn the_address_without_a_slash_leads_to_the_viewer() {
     assert!((300..400).contains(&answer.status), "{}", answer.status);
     assert_eq!(answer.header("location"), "/api/docs/");
 }
+
+#[tokio::test]
+async fn the_viewer_is_counted_by_its_routes() {
+    let app = TestApp::start().await;
+    for (path, route) in [
+        ("/api/docs", "/api/docs"),
+        ("/api/docs/", "/api/docs/"),
+        ("/api/docs/swagger-ui.css", "/api/docs/{*rest}"),
+        ("/api/openapi.json", "/api/openapi.json"),
+    ] {
+        let status = app.get(path).await.status;
+        let metrics = app.operator("/metrics").await;
+        let series =
+            format!("http_requests_total{{method=\"GET\",route=\"{route}\",status=\"{status}\"}}");
+        assert!(metrics.text().contains(&series), "{series}");
+    }
+}

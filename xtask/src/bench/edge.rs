@@ -42,9 +42,8 @@ async fn main() -> anyhow::Result<()> {
     let articles = app::infra::articles::service(&platform);
     let (api, _) = app::handlers::articles::component(articles.clone()).api.split_for_parts();
     let pages = app::features::pages::articles::component(articles, &platform).pages;
-    let (pages, _) = pages.into_parts();
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
-    axum::serve(listener, pages.nest("/api/v1", api)).await?;
+    axum::serve(listener, pages.into_router().nest("/api/v1", api)).await?;
     Ok(())
 }
 "#;

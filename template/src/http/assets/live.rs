@@ -126,8 +126,7 @@ impl Live {
             return state;
         }
         state.stamp = Some(stamp);
-        let written = Instant::now().checked_sub(age);
-        state.since = written.map_or(state.since, |written| written.max(state.since));
+        let before = state.now();
         match compile(&self.sources) {
             Ok(files) => {
                 state.files = files;
@@ -138,6 +137,12 @@ impl Live {
                 tracing::error!("the assets cannot be made:\n{text}");
                 state.broken = Some(text);
             }
+        }
+        // What was written may be of no consequence.
+        if let Some(written) = Instant::now().checked_sub(age)
+            && state.now() != before
+        {
+            state.since = written.max(state.since);
         }
         state
     }
@@ -187,13 +192,18 @@ impl Live {
 
     fn describe(&self) -> (Now, u128) {
         let state = self.refresh();
-        let now = Now {
+        (state.now(), state.since.elapsed().as_millis())
+    }
+}
+
+impl State {
+    fn now(&self) -> Now {
+        Now {
             build: build_info().fingerprint,
-            styles: format!("{:016x}", state.files.fingerprint(Changeable::Styles)),
-            rest: format!("{:016x}", state.files.fingerprint(Changeable::Rest)),
-            broken: state.broken.clone(),
-        };
-        (now, state.since.elapsed().as_millis())
+            styles: format!("{:016x}", self.files.fingerprint(Changeable::Styles)),
+            rest: format!("{:016x}", self.files.fingerprint(Changeable::Rest)),
+            broken: self.broken.clone(),
+        }
     }
 }
 
@@ -220,7 +230,9 @@ fn look(folder: &Path) -> (u64, Duration) {
             }
         }
     }
-    let (mut hasher, mut last) = (DefaultHasher::new(), SystemTime::UNIX_EPOCH);
+    let written = fs::metadata(folder).and_then(|folder| folder.modified());
+    let mut last = written.unwrap_or(SystemTime::UNIX_EPOCH);
+    let mut hasher = DefaultHasher::new();
     visit(folder, 16, &mut hasher, &mut last);
     // What says that it comes from the future is new.
     (hasher.finish(), last.elapsed().unwrap_or_default())

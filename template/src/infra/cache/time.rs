@@ -17,7 +17,7 @@ impl Time {
     }
 
     pub fn now(&self) -> i64 {
-        self.0.now().timestamp_micros()
+        self.0.now_micros()
     }
 
     /// Whether `deadline` is still ahead. The kernel's coarse clock is read in a few nanoseconds; the exact one is asked only

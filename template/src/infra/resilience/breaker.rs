@@ -120,6 +120,7 @@ impl Breaker {
         Some(Permit {
             breaker: self.clone(),
             epoch: circuit.epoch,
+            is_settled: false,
         })
     }
 
@@ -181,6 +182,7 @@ impl Position {
 pub struct Permit {
     breaker: Breaker,
     epoch: u64,
+    is_settled: bool,
 }
 
 impl Permit {
@@ -214,7 +216,8 @@ impl Permit {
         });
     }
 
-    fn settle(self, settle: impl FnOnce(&Breaker, &mut Circuit)) {
+    fn settle(mut self, settle: impl FnOnce(&Breaker, &mut Circuit)) {
+        self.is_settled = true;
         let mut circuit = self.breaker.circuit();
         if circuit.epoch == self.epoch {
             settle(&self.breaker, &mut circuit);
@@ -224,8 +227,10 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
+        if self.is_settled {
+            return;
+        }
         let mut circuit = self.breaker.circuit();
-        // A try that was settled has ended its epoch.
         if circuit.epoch == self.epoch && matches!(circuit.position, Position::Probing) {
             self.breaker.open(&mut circuit, Duration::ZERO);
         }
