@@ -3,6 +3,7 @@
 //! Where the suite runs, no image can be fetched. The two the Dockerfile begins with are stood in for: the one with the
 //! compiler by an empty one into which this machine's programs are mounted, the other by the Debian packages it is made of.
 
+mod docker;
 mod pod;
 
 use std::env;
@@ -48,8 +49,17 @@ pub fn obstacle() -> Option<String> {
     if !geteuid().is_root() {
         return Some("building an image without Docker needs root".into());
     }
-    // The last two are for pods: their network, and what holds them together.
-    let needed = ["buildah", "podman", "runc", "slirp4netns", "catatonit"];
+    // slirp4netns and catatonit are for pods: their network, and what holds them together. The rest is for the guide.
+    let needed = [
+        "buildah",
+        "podman",
+        "runc",
+        "slirp4netns",
+        "catatonit",
+        "git",
+        "curl",
+        "openssl",
+    ];
     let mut missing = needed
         .iter()
         .filter(|program| tools::on_path(&[program]).is_none());
@@ -167,6 +177,11 @@ impl Store {
                 .args(["metadata", "--format-version", "1"])
                 .current_dir(folder),
         )?;
+        process::run(self.build_command()?.args(["--tag", tag]).arg(folder))
+    }
+
+    /// What builds an image, but for its tag and its folder.
+    fn build_command(&self) -> Result<Command> {
         let sysroot = process::capture(Command::new("rustc").args(["--print", "sysroot"]))?;
         let sysroot = String::from_utf8(sysroot.stdout)?;
         let home = env::var("CARGO_HOME")
@@ -180,12 +195,12 @@ impl Store {
         volumes.push(format!("{home}/registry:/usr/local/cargo/registry"));
         volumes.push(format!("{}/target:/app/target", self.folder.display()));
         let mut build = self.command("buildah");
-        build.args(["bud", "--pull-never", "--format", "docker", "--tag", tag]);
+        build.args(["bud", "--pull-never", "--format", "docker"]);
         build.args(volumes.iter().flat_map(|volume| ["--volume", volume]));
         for (name, image) in [("RUST_IMAGE", RUST), ("RUNTIME_IMAGE", RUNTIME)] {
             build.args(["--build-arg", &format!("{name}={image}")]);
         }
-        process::run(build.arg(folder))
+        Ok(build)
     }
 
     /// What `podman image inspect` says of `tag` in the words of `format`.

@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 
 use crate::demo;
 use crate::image;
+use crate::process;
 use crate::repo;
 use crate::service;
 use crate::suite::Suite;
@@ -49,19 +50,35 @@ fn allowed(suite: &mut Suite, project: &Path) -> Result<()> {
     suite.check(deny)
 }
 
-/// Builds the image of the default service and runs it as production would, alone and as the pod of its manifests.
+/// Builds the image of the default service by the commands of its own guide, and runs it as the guide does, as production
+/// would, and as the pod of its manifests.
 pub fn image(suite: &mut Suite) -> Result<()> {
     if let Some(obstacle) = image::obstacle() {
         return suite.skip("ship: the image", &obstacle);
     }
     let name = "axle-image";
-    let tag = "localhost/axle/service:local";
+    let tag = "localhost/app:development";
+    let paths = ["/", "/api/openapi.json", "/health/ready"];
     let project = demo::generated(name)?;
     let store = image::Store::quick()?;
-    store.build(&project, tag)?;
+    // As `cargo generate` leaves it.
+    process::run(
+        Command::new("git")
+            .args(["init", "--quiet"])
+            .current_dir(&project),
+    )?;
+    for mut command in store.commands(&project, "The lock file")? {
+        process::run(&mut command)?;
+    }
+    let ways = store.commands(&project, "The image")?;
+    let [script, mut step_by_step] = <[Command; 2]>::try_from(ways)
+        .map_err(|ways| anyhow!("docs/deploy.md has {} ways to an image, not 2", ways.len()))?;
+    suite.check(script)?;
+    store.see_run(&mut step_by_step, &paths)?;
+    suite.count_one();
     store.examine(tag)?;
     let container = store.start(tag)?;
-    for path in ["/", "/api/openapi.json", "/health/ready"] {
+    for path in paths {
         let status = service::get(&container.address, path)?.status;
         ensure!(status == 200, "{path} answered {status}");
     }

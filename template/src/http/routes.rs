@@ -168,8 +168,8 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     }
 }
 
-/// Says to which route of a table a path leads, before the router is asked. The router would tell too, but only a layer around every
-/// handler, which axum copies for each request.
+/// Says to which route of a table a path leads, before the router is asked. The router would tell as well, but only a layer
+/// around every handler, which axum copies for each request.
 pub(super) struct Names(matchit::Router<Box<str>>);
 
 impl Names {

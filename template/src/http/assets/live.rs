@@ -126,7 +126,7 @@ impl Live {
             return state;
         }
         state.stamp = Some(stamp);
-        let before = state.now();
+        let (before, written) = (state.now(), Instant::now().checked_sub(age));
         match compile(&self.sources) {
             Ok(files) => {
                 state.files = files;
@@ -139,7 +139,7 @@ impl Live {
             }
         }
         // What was written may be of no consequence.
-        if let Some(written) = Instant::now().checked_sub(age)
+        if let Some(written) = written
             && state.now() != before
         {
             state.since = written.max(state.since);
