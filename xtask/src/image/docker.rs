@@ -83,10 +83,16 @@ impl Store {
         println!("$ {}", process::shown(command));
         let mut child = command.spawn().context("bash cannot be run")?;
         let seen = wait_until_well(&mut child, paths);
+        if seen.is_err() {
+            // It may not have got to its end, which is to run the container.
+            child.kill()?;
+        }
         // Whatever was seen, nothing of it stays.
         let mut stop = self.command("podman");
         process::capture(stop.args(["stop", "--all", "--time", "30"]))?;
         let status = child.wait()?;
+        let mut remove = self.command("podman");
+        process::capture(remove.args(["volume", "rm", "--all", "--force"]))?;
         seen?;
         ensure!(status.success(), "the container ended with {status}");
         Ok(())
