@@ -115,6 +115,7 @@ impl Kept {
                 }
                 let answer = page.answer(asked, CacheStatus::HitL1, page.stored_at(), now);
                 let answer = answer.ok()?;
+                pages.count_use(page);
                 pages.encode_if_wanted(page, asked);
                 Some(answer)
             } //~{% if frontend == "pages" %}

@@ -166,9 +166,13 @@ impl PageCache {
         self.respond(request, page, CacheStatus::Bypass, now).await
     }
 
-    /// The page in memory for plain requests to `address`.
+    /// The page in memory for plain requests to `address`; [counted](Self::count_use) if it is the answer.
     pub(super) fn in_memory(&self, address: &str) -> Option<Cached<StoredPage>> {
-        self.pages.get_fresh(address)
+        self.pages.peek(address)
+    }
+
+    pub(super) fn count_use(&self, page: &Cached<StoredPage>) {
+        self.pages.count_use(page);
     }
 
     /// Encodes a page in the background if it is time for that.

@@ -55,7 +55,7 @@ impl RequestSeries {
         Self {
             total: counter!("http_requests_total", &labels),
             duration: histogram!("http_request_duration_seconds", &labels),
-            // Sizes hardly depend on the status, and each label makes fourteen series more.
+            // Sizes hardly depend on the status, and each label makes eleven series more.
             response_size: histogram!("http_response_size_bytes", &labels[..2]),
         }
     }

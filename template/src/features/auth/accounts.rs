@@ -53,6 +53,8 @@ impl Accounts {
     /// mail is another.
     pub async fn register(&self, new: Registration, client: IpAddr) -> Result<(), AuthError> {
         limit(&self.requests, client).await?;
+        // Every one sends a mail there.
+        limit(&self.requests, new.email.as_str()).await?;
         let hash = self.hasher.hash(new.password.expose()).await?;
         let user = self.new_user(new.email, new.name, Role::Member);
         match self.store.add_user(&user, &hash).await? {

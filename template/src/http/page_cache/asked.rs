@@ -36,9 +36,10 @@ impl<'a> Asked<'a> {
             has_conditions: false,
             accepted: Accepted::SILENT,
         };
+        let mut says_encodings = false;
         for (name, value) in headers {
             match name.as_str() {
-                "accept-encoding" => asked.accepted = Accepted::of(headers),
+                "accept-encoding" => says_encodings = true,
                 "authorization" => asked.authorization = Some(value),
                 "cookie" => asked.cookie = Some(value),
                 "if-modified-since" | "if-none-match" => asked.has_conditions = true,
@@ -47,6 +48,10 @@ impl<'a> Asked<'a> {
                 "x-request-id" => asked.request_id = Some(value),
                 _ => {}
             }
+        }
+        if says_encodings {
+            // Once: it reads all lines of them, of which there may be many.
+            asked.accepted = Accepted::of(headers);
         }
         asked
     }

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::express::Express;
-use super::http2::{Quiet, as_http1, speaks_http2};
+use super::http2::{Quiet, Taken, as_http1, speaks_http2};
 use super::listener::{Accepted, Stream};
 use super::timer::{ConnectionTimer, Ending, Watched};
 use super::wire::{Boxed, Duplex, Wire};
@@ -155,7 +155,7 @@ impl Connections {
         drive(connection.with_upgrades(), &client, phase, pending()).await;
     }
 
-    async fn http2<S: Answer>(
+    pub(super) async fn http2<S: Answer>(
         &self,
         stream: Boxed,
         client: Arc<Client>,
@@ -168,7 +168,11 @@ impl Connections {
         let service = service_fn(move |request| {
             requests.interrupt();
             let answer = service.answer(&caller, as_http1(request));
-            async move { Ok::<_, Infallible>(answer.await) }
+            let quiet = requests.clone();
+            async move {
+                let answer = answer.await;
+                Ok::<_, Infallible>(answer.map(|body| Taken::of(body, quiet)))
+            }
         });
         let stream = Wire::new(stream, Arc::default(), self.settings.idle_timeout);
         let connection = self.http2.serve_connection(TokioIo::new(stream), service);
@@ -176,7 +180,12 @@ impl Connections {
             self.settings.read_header_timeout,
             self.settings.idle_timeout,
         );
-        drive(connection, &client, phase, quiet.lasts(first, idle)).await;
+        let stalled = quiet.clone().stalls(idle);
+        let served = drive(connection, &client, phase, quiet.lasts(first, idle));
+        tokio::select! {
+            () = served => {}
+            () = stalled => tracing::debug!(%client.address, "a client takes nothing of its answers"),
+        }
     }
 }
 

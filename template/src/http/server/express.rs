@@ -30,6 +30,9 @@ thread_local! {
     static DATE_NOW: Cell<(u64, [u8; 29])> = const { Cell::new((0, [b' '; 29])) };
 }
 
+/// Requests that are answered before whatever else waits in the thread, and a stop, get their turn.
+const MOST_AT_ONCE: usize = 16;
+
 /// What is known of the bytes that come next.
 enum Next {
     /// They begin a message.
@@ -57,6 +60,8 @@ struct Unsent {
     body: Bytes,
     /// Whether encryption may hold something back.
     is_held: bool,
+    /// Whether it had to be waited for.
+    is_late: bool,
 }
 
 impl<S: Duplex, A: Answer> Express<S, A> {
@@ -117,6 +122,7 @@ impl<S: Duplex, A: Answer> Express<S, A> {
             head,
             body,
             is_held,
+            is_late,
         } = &mut self.unsent;
         for part in [head, body] {
             while part.has_remaining() {
@@ -125,11 +131,18 @@ impl<S: Duplex, A: Answer> Express<S, A> {
                     return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
                 }
                 part.advance(sent);
+                // A client that takes it slowly is not idle.
+                self.watched.answered(Instant::now());
             }
         }
         if *is_held {
-            ready!(Pin::new(&mut self.wire).poll_flush(context))?;
+            let flushed = Pin::new(&mut self.wire).poll_flush(context)?;
+            *is_late |= flushed.is_pending();
+            ready!(flushed);
             *is_held = false;
+            if std::mem::take(is_late) {
+                self.watched.answered(Instant::now());
+            }
         }
         Poll::Ready(Ok(()))
     }
@@ -189,7 +202,7 @@ impl<S: Duplex, A: Answer> AsyncRead for Express<S, A> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        loop {
+        for _ in 0..MOST_AT_ONCE {
             ready!(this.poll_unsent(context))?;
             let before = buffer.filled().len();
             ready!(Pin::new(&mut this.wire).poll_read(context, buffer))?;
@@ -199,6 +212,8 @@ impl<S: Duplex, A: Answer> AsyncRead for Express<S, A> {
             }
             buffer.set_filled(before);
         }
+        context.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
@@ -229,4 +244,4 @@ impl<S: Duplex, A: Answer> AsyncWrite for Express<S, A> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

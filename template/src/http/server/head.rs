@@ -58,7 +58,9 @@ impl<'a> Head<'a> {
         if request.version != Some(1) || method == "CONNECT" {
             return None;
         }
-        let (mut body, mut is_plain) = (None, target.starts_with('/'));
+        // The characters are those that httparse takes and hyper does not.
+        let is_plain = target.starts_with('/') && !target.contains(['"', '<', '>']);
+        let (mut body, mut is_plain) = (None, is_plain);
         for field in &*fields {
             match field.name.len() {
                 5 if is(field, "range") => is_plain = false,

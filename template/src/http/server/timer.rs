@@ -119,11 +119,21 @@ impl Future for Lent {
             return Poll::Ready(());
         };
         loop {
-            if this.is_idle && this.watched.has_spoken.load(Ordering::Relaxed) {
+            let has_spoken = this.watched.has_spoken.load(Ordering::Relaxed);
+            if this.is_idle && has_spoken {
                 this.is_idle = false;
+                // What was answered before counts no more.
+                lock(&this.watched.answered).take();
                 sleep
                     .as_mut()
                     .reset(tokio::time::Instant::now() + this.head);
+            } else if !this.is_idle
+                && !has_spoken
+                && let Some(answered) = lock(&this.watched.answered).take()
+            {
+                // The head that was waited for has come and gone without hyper.
+                this.is_idle = true;
+                sleep.as_mut().reset(answered + this.idle);
             }
             ready!(sleep.as_mut().poll(context));
             // It was not moved for each of the requests that hyper did not hear of.

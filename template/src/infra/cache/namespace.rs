@@ -84,20 +84,26 @@ impl<V: Weigh> Cache<V> {
     /// The value of `key` if memory has it and it is fresh. Nothing is counted if not: ask [`fetch`](Self::fetch) next.
     #[must_use]
     pub fn get_fresh(&self, key: &str) -> Option<Cached<V>> {
+        self.peek(key).inspect(|found| self.count_use(found))
+    }
+
+    /// The same for who does not know yet whether it will be used, and then [counts](Self::count_use) it.
+    #[must_use]
+    pub fn peek(&self, key: &str) -> Option<Cached<V>> {
         if !self.tiers.settings.read_enabled {
             return None;
         }
-        let place = self.shelf.place(key);
-        let entry = self.shelf.get(place, key)?;
-        if !self.is_fresh(&entry) {
-            return None;
-        }
-        self.count_hit(place, &entry);
-        Some(Cached {
+        let entry = self.shelf.get(self.shelf.place(key), key)?;
+        self.is_fresh(&entry).then_some(Cached {
             entry,
             source: Source::L1,
             is_kept: true,
         })
+    }
+
+    /// Counts a hit.
+    pub fn count_use(&self, found: &Cached<V>) {
+        self.count_hit(self.shelf.place(&found.entry.key), &found.entry);
     }
 
     /// Keeps `value` under `key`, in place of what is or is being loaded there.

@@ -109,6 +109,37 @@ async fn after_five_tries_even_the_right_password_has_to_wait() {
 }
 
 #[tokio::test]
+async fn an_address_gets_no_more_mails_for_being_asked_for_from_elsewhere() {
+    let app = TestApp::with(&[
+        ("APP__SERVER__TRUSTED_PROXIES", "[\"127.0.0.0/8\"]"),
+        ("APP__AUTH__ATTEMPTS", "2"),
+    ])
+    .await;
+    let client = Client::of(&app);
+    let ask = async |path: &str, email: &str, from: &str| {
+        let body = match path {
+            "/auth/forgot" => json!({ "email": email }),
+            _ => json!({ "email": email, "name": "Ada", "password": PASSWORD }),
+        };
+        let headers = [
+            ("x-forwarded-for", from),
+            ("content-type", "application/json"),
+        ];
+        let body = body.to_string();
+        client.send_with("POST", path, &headers, &body).await.status
+    };
+    for (n, path) in ["/auth/register", "/auth/forgot"].into_iter().enumerate() {
+        let email = format!("{n}@example.com");
+        assert_eq!(ask(path, &email, "198.51.100.1").await, 202, "{path}");
+        assert_eq!(ask(path, &email, "198.51.100.2").await, 202, "{path}");
+        assert_eq!(ask(path, &email, "198.51.100.3").await, 429, "{path}");
+        let other = format!("other-{n}@example.com");
+        assert_eq!(ask(path, &other, "198.51.100.3").await, 202, "{path}");
+        app.clock.advance(Duration::from_mins(15));
+    }
+}
+
+#[tokio::test]
 async fn no_secret_is_stored_as_it_is() {
     let app = TestApp::start().await;
     let tokens = sign_up(&app, EMAIL).await.json();

@@ -12,6 +12,7 @@ use tokio::task::yield_now;
 
 use super::*;
 use crate::http::server::connection::{Connections, Phase};
+use crate::http::server::http2::speaks_http2;
 use crate::http::{Plain, ServerSettings};
 
 /// Has everything below `/kept/` at hand, and says of everything else what was asked.
@@ -54,7 +55,7 @@ impl Answer for Service {
 }
 
 /// Those of a new service, but for the times.
-fn settings() -> ServerSettings {
+pub(crate) fn settings() -> ServerSettings {
     let defaults = include_str!("../../../../config/default.toml");
     let mut defaults: toml::Table = defaults.parse().expect("TOML");
     let server = defaults.remove("server").expect("a section");
@@ -76,6 +77,23 @@ impl Talk {
     /// At most `room` bytes are under way in each direction.
     fn new(room: usize) -> Self {
         let (stream, other) = duplex(room);
+        Self::begin(stream, async { other })
+    }
+
+    /// With a service that looks for HTTP/2 first.
+    fn with_h2c(room: usize) -> Self {
+        let (stream, other) = duplex(room);
+        Self::begin(stream, async {
+            let (stream, is_http2) = speaks_http2(Box::new(other)).await.expect("a beginning");
+            assert!(!is_http2);
+            stream
+        })
+    }
+
+    fn begin<S: Duplex + 'static>(
+        stream: DuplexStream,
+        open: impl Future<Output = S> + Send + 'static,
+    ) -> Self {
         let (phase, ending) = watch::channel(Phase::Serving);
         let service = Service::default();
         let client = Arc::new(Client {
@@ -85,7 +103,10 @@ impl Talk {
         });
         let connections = Connections::new(&settings());
         let answering = service.clone();
-        tokio::spawn(async move { connections.http1(other, client, answering, ending).await });
+        tokio::spawn(async move {
+            let other = open.await;
+            connections.http1(other, client, answering, ending).await;
+        });
         Self {
             stream,
             service,
@@ -232,7 +253,14 @@ async fn what_says_more_than_a_plain_request_goes_to_hyper() {
         assert_eq!(talk.receive().await, "GET /kept/3 ", "{line}");
         assert_eq!((talk.kept(), talk.handled()), (0, 1), "{line}");
     }
-    for target in ["*", "http://x/kept/3", "x:1"] {
+    for target in [
+        "*",
+        "http://x/kept/3",
+        "x:1",
+        "/kept/3?<",
+        "/kept/3?\"",
+        "/>",
+    ] {
         let mut talk = Talk::new(4096);
         talk.send(format!("GET {target} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes())
             .await;
@@ -283,9 +311,11 @@ async fn a_connection_has_its_idle_time_after_every_answer() {
 #[tokio::test(start_paused = true)]
 async fn a_request_that_does_not_come_to_its_end_has_the_time_for_heads() {
     let settings = settings();
-    for before in [KEPT, OTHER] {
+    for before in [&[KEPT][..], &[OTHER], &[OTHER, KEPT], &[KEPT, KEPT]] {
         let mut talk = Talk::new(4096);
-        talk.ask(before).await;
+        for message in before {
+            talk.ask(message).await;
+        }
         tokio::time::sleep(settings.idle_timeout / 2).await;
         talk.send(b"GET /kept/3 HT").await;
         let begun = Instant::now();
@@ -307,6 +337,46 @@ async fn a_client_that_takes_nothing_is_given_up() {
     let mut rest = Vec::new();
     talk.stream.read_to_end(&mut rest).await.expect("an end");
     assert!(rest.len() <= 64);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_an_answer_slowly_gets_all_of_it() {
+    let mut talk = Talk::new(64);
+    let length = 100_000;
+    talk.send(format!("GET /kept/{length} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes())
+        .await;
+    let begun = Instant::now();
+    let body = loop {
+        if let Some((body, _)) = first_answer(&talk.read) {
+            break body;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let read = talk.stream.read_buf(&mut talk.read).await;
+        assert_ne!(read.expect("more"), 0, "after {} bytes", talk.read.len());
+    };
+    assert_eq!(body.len(), length);
+    assert!(begun.elapsed() > 10 * settings().idle_timeout);
+}
+
+#[tokio::test]
+async fn the_look_for_http_2_leaves_the_first_request_whole() {
+    let mut talk = Talk::with_h2c(4096);
+    for _ in 0..3 {
+        assert_eq!(talk.ask(KEPT).await, "kkk");
+    }
+    assert_eq!((talk.kept(), talk.handled()), (3, 0));
+}
+
+#[tokio::test]
+async fn many_requests_at_once_are_all_answered() {
+    let mut talk = Talk::new(1 << 20);
+    for _ in 0..100 {
+        talk.send(KEPT.as_bytes()).await;
+        yield_now().await;
+    }
+    for _ in 0..100 {
+        assert!(is_answer("kkk", &talk.receive().await));
+    }
 }
 
 /// What is sent, and what comes back.
