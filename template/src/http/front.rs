@@ -24,7 +24,8 @@ use super::server::{Answer, Client, Plain, ServerSettings};
 use crate::domain::clock::Clock;
 use crate::infra::cache::Cached;
 use crate::telemetry::{
-    InFlight, RequestRecord, RequestSeries, RequestSpan, in_request, record_request_size,
+    CurrentRequest, InFlight, RequestRecord, RequestSeries, RequestSpan, in_request,
+    record_request_size,
 };
 
 /// The public service: pages in memory, and the routes behind them. A cheap handle.
@@ -280,6 +281,8 @@ impl Front {
             cache: kept.cache(),
             client: &name_of(client, connection),
             user_agent: text(asked.user_agent),
+            // What is in memory is for everybody.
+            user: "",
         });
         arrival.name(answer.headers_mut());
         self.hold_to_https(client, answer.headers_mut());
@@ -301,13 +304,14 @@ impl Front {
         request.extensions_mut().insert(arrival.id.clone());
         let in_flight = InFlight::enter();
         let answer = self.0.routes.route(request.map(Body::new));
-        let id = Some(arrival.id.as_str().into()); //~{% if features contains "otel" %}
+        let id = Some(arrival.id.as_str()); //~{% if features contains "otel" %}
         // Of a request that is traced its span says it.
         let span = arrival.trace.span();
         let id = id.filter(|_| span.is_none());
         let span = span.unwrap_or_else(tracing::Span::none);
         let answer = tracing::Instrument::instrument(answer, span); //~{% endif %}
-        let (mut response, route) = in_request(id, answer).await;
+        let current = CurrentRequest::new(id);
+        let (mut response, route) = in_request(Some(current.clone()), answer).await;
         drop(in_flight);
         let status = response.status();
         if status == StatusCode::NOT_MODIFIED {
@@ -335,6 +339,7 @@ impl Front {
             cache: text(response.headers().get(STATUS_HEADER)),
             client: &name_of(client, &connection),
             user_agent: text(user_agent.as_ref()),
+            user: current.user().unwrap_or_default(),
         });
         arrival.name(response.headers_mut());
         self.hold_to_https(client, response.headers_mut());

@@ -1,11 +1,11 @@
-//! Which request a line of the log belongs to.
+//! Which request a line of the log belongs to, and who has sent it.
 //!
 //! A span for each request would say so too. But most requests log nothing besides their own line, and to make a span, enter
 //! it whenever the request goes on and close it costs more than all else that the log does for them. So a request has its id
 //! with it, and lines have it from there.
 
 use std::fmt::{self, Write};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tracing::{Event, Instrument, Level, Subscriber};
 use tracing_subscriber::fmt::format::{Format, Full, Json, Writer};
@@ -14,12 +14,39 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 tokio::task_local! {
-    static REQUEST: Option<Arc<str>>;
+    static REQUEST: Option<CurrentRequest>;
 }
 
-/// Does `work` for the request with this id, which must be harmless in quotes.
-pub async fn in_request<F: Future>(id: Option<Arc<str>>, work: F) -> F::Output {
-    REQUEST.scope(id, work).await
+/// What all that is done for a request knows of it. A cheap handle.
+#[derive(Clone, Debug)]
+pub struct CurrentRequest(Arc<Known>);
+
+#[derive(Debug)]
+struct Known {
+    id: Option<Box<str>>,
+    user: OnceLock<Box<str>>,
+}
+
+impl CurrentRequest {
+    /// Lines name it by this id, which must be harmless in quotes; without one a span does.
+    #[must_use]
+    pub fn new(id: Option<&str>) -> Self {
+        Self(Arc::new(Known {
+            id: id.map(Box::from),
+            user: OnceLock::new(),
+        }))
+    }
+
+    /// Who has sent it, if somebody has found out.
+    #[must_use]
+    pub fn user(&self) -> Option<&str> {
+        self.0.user.get().map(|user| &**user)
+    }
+}
+
+/// Does `work` for this request.
+pub async fn in_request<F: Future>(request: Option<CurrentRequest>, work: F) -> F::Output {
+    REQUEST.scope(request, work).await
 }
 
 /// Does `work` for the request and in the span that this is called in, wherever that will be.
@@ -27,8 +54,20 @@ pub fn following<F: Future>(work: F) -> impl Future<Output = F::Output> {
     in_request(current(), work.in_current_span())
 }
 
-fn current() -> Option<Arc<str>> {
+/// Notes who has sent the request that this is called for: an id, and nothing that people know them by.
+pub fn set_user(user: &str) {
+    if let Some(request) = current() {
+        request.0.user.get_or_init(|| user.into());
+    }
+}
+
+fn current() -> Option<CurrentRequest> {
     REQUEST.try_with(Clone::clone).ok().flatten()
+}
+
+/// The id of the request, unless a span has it.
+fn named() -> Option<Box<str>> {
+    current()?.0.id.clone()
 }
 
 /// Lines as JSON, with the request as the first of the spans.
@@ -54,7 +93,7 @@ where
     ) -> fmt::Result {
         const SPANS: &str = "\"spans\":[";
         const END: &str = "}\n";
-        let Some(id) = current() else {
+        let Some(id) = named() else {
             return self.0.format_event(context, writer, event);
         };
         let mut line = String::new();
@@ -101,7 +140,7 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let Some(id) = current() else {
+        let Some(id) = named() else {
             return self.whole.format_event(context, writer, event);
         };
         let level = *event.metadata().level();
@@ -168,7 +207,7 @@ mod tests {
         let request = json!({ "request_id": "r-1", "name": "request" });
         tracing::info!("outside");
         assert_eq!(next()["spans"], Value::Null);
-        in_request(Some("r-1".into()), async {
+        in_request(Some(CurrentRequest::new(Some("r-1"))), async {
             tracing::info!(spans = "},\"spans\":[", "plain");
             let line = next();
             assert_eq!(line["message"], "plain");
@@ -189,6 +228,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_has_sent_a_request_is_known_wherever_it_is_found_out() {
+        let request = CurrentRequest::new(None);
+        set_user("nobody's");
+        in_request(Some(request.clone()), async {
+            let elsewhere = tokio::spawn(following(async { set_user("u-1") }));
+            elsewhere.await.unwrap();
+        })
+        .await;
+        assert_eq!(request.user(), Some("u-1"));
+        assert_eq!(CurrentRequest::new(Some("r-2")).user(), None);
+    }
+
+    #[tokio::test]
     async fn a_line_of_text_names_its_request_before_all_else() {
         let (_guard, lines) = lines(|writer| {
             tracing_subscriber::fmt::layer()
@@ -202,7 +254,7 @@ mod tests {
             lines.recv().unwrap(),
             format!("now  INFO {here}: outside\n")
         );
-        in_request(Some("r-1".into()), async {
+        in_request(Some(CurrentRequest::new(Some("r-1"))), async {
             let own = tracing::info_span!("own", n = 1);
             own.in_scope(|| tracing::warn!(x = 2, "inside"));
         })

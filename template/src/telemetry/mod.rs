@@ -16,7 +16,7 @@ pub mod traces; //~{% endif %}
 
 pub use build::{BuildInfo, build_info};
 pub use errors::{Failure, FailureKind, attach_sink, report};
-pub use in_request::{following, in_request};
+pub use in_request::{CurrentRequest, following, in_request, set_user};
 pub use log_writer::LogGuard;
 pub use logs::{LogFormat, LogSettings};
 pub use memory::MemoryUse;

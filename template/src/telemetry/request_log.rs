@@ -67,6 +67,8 @@ pub struct RequestRecord<'a> {
     pub cache: &'a str,
     pub client: &'a str,
     pub user_agent: &'a str,
+    /// The id of who has signed in; empty for anybody else.
+    pub user: &'a str,
 }
 
 /// The request that a line belongs to.
@@ -116,6 +118,8 @@ impl RequestRecord<'_> {
         line.add_json(self.client);
         line.add("\",\"user_agent\":\"");
         line.add_json(self.user_agent);
+        line.add("\",\"user\":\"");
+        line.add_json(self.user);
         line.add("\",\"target\":\"request\",\"spans\":[{\"request_id\":\"");
         line.add_json(span.request_id); //~{% if features contains "otel" %}
         if let Some(ids) = span.trace {
@@ -169,6 +173,8 @@ impl RequestRecord<'_> {
         line.add_quoted(self.client);
         line.add("\" user_agent=\"");
         line.add_quoted(self.user_agent);
+        line.add("\" user=\"");
+        line.add_quoted(self.user);
         line.add("\"\n");
     }
 }
@@ -198,6 +204,7 @@ mod tests {
         cache: "HIT-L1",
         client: "127.0.0.1",
         user_agent: "test/1",
+        user: "u-1",
     };
 
     fn json(record: RequestRecord<'_>) -> (String, Value) {
@@ -224,7 +231,7 @@ mod tests {
                 "timestamp": "1970-01-01T00:00:00.000000Z", "level": "INFO", "message": "request",
                 "method": "GET", "route": "/articles/{slug}", "path": "/articles/hello", "status": 200,
                 "duration_ms": 1.000_23, "bytes": 4096, "cache": "HIT-L1", "client": "127.0.0.1",
-                "user_agent": "test/1", "target": "request", "spans": [{ "request_id": "r-1", "name": "request" }],
+                "user_agent": "test/1", "user": "u-1", "target": "request", "spans": [{ "request_id": "r-1", "name": "request" }],
             })
         );
         let bare = RequestRecord {
@@ -241,7 +248,7 @@ mod tests {
             text(RECORD),
             "1970-01-01T00:00:00.000000Z  INFO request{request_id=\"r-1\"}: request: request method=\"GET\" \
              route=\"/articles/{slug}\" path=\"/articles/hello\" status=200 duration_ms=1.000230 bytes=4096 \
-             cache=\"HIT-L1\" client=\"127.0.0.1\" user_agent=\"test/1\"\n"
+             cache=\"HIT-L1\" client=\"127.0.0.1\" user_agent=\"test/1\" user=\"u-1\"\n"
         );
     }
 
@@ -279,7 +286,7 @@ mod tests {
                     .replace("\\\"", "")
                     .matches('"')
                     .count(),
-                14
+                16
             );
         }
     }

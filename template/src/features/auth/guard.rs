@@ -14,6 +14,7 @@ use super::error::AuthError;
 use super::sessions::Caller;
 use crate::http::csrf;
 use crate::http::{ClientAddress, Problem};
+use crate::telemetry;
 
 /// A permission in the type of a handler's argument.
 pub trait Needs {
@@ -117,8 +118,9 @@ impl Auth {
             return Ok(caller.clone());
         }
         let caller = self.find(headers).await?;
+        let user = caller.user.id.to_string();
+        telemetry::set_user(&user);
         if let Some(limiter) = &self.limiter {
-            let user = caller.user.id.to_string();
             let taken = limiter.check(user.as_str()).await;
             taken.map_err(AuthError::TooMany)?;
         }

@@ -109,6 +109,9 @@ pub fn end_request(span: &Span, record: &RequestRecord<'_>, is_https: bool) {
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
         attributes.push(KeyValue::new("http.response.body.size", bytes));
     }
+    if !record.user.is_empty() {
+        attributes.push(KeyValue::new("user.id", record.user.to_owned()));
+    }
     if !record.cache.is_empty() {
         attributes.push(KeyValue::new("cache.status", record.cache.to_owned()));
     }

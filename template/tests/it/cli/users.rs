@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::http;
 use super::process::Place;
@@ -180,4 +180,38 @@ fn production_sends_no_mail_that_others_can_read_on_its_way() {
         let rule = "auth.mail.smtp must be smtps://";
         assert_eq!(routes.stderr.contains(rule), !is_taken, "{routes:?}");
     }
+}
+
+#[test]
+fn a_line_about_a_request_names_who_has_signed_in() {
+    let place = Place::new();
+    let service = place.serve_with(&[("APP__LOG__FORMAT", "json")]);
+    let me = http::send_with(
+        service.address(),
+        "GET",
+        "/api/v1/users/me",
+        &service.headers(),
+        "",
+    );
+    let id = me.json()["id"].as_str().expect("an id").to_owned();
+    service.publish("Named");
+    service.get("/api/v1/articles");
+    let log = service.stop();
+    let requests = log
+        .iter()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|line| line["message"] == "request");
+    let mut seen = 0;
+    for request in requests {
+        let user = match (request["method"].as_str(), request["route"].as_str()) {
+            (Some("GET"), Some("/api/v1/users/me")) | (Some("POST"), Some("/api/v1/articles")) => {
+                &id
+            }
+            (Some("GET"), Some("/api/v1/articles")) => "",
+            _ => continue,
+        };
+        assert_eq!(request["user"], user, "{request}");
+        seen += 1;
+    }
+    assert_eq!(seen, 3, "{log:#?}");
 }
