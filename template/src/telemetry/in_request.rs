@@ -5,6 +5,7 @@
 //! with it, and lines have it from there.
 
 use std::fmt::{self, Write};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use tracing::{Event, Instrument, Level, Subscriber};
@@ -12,6 +13,9 @@ use tracing_subscriber::fmt::format::{Format, Full, Json, Writer};
 use tracing_subscriber::fmt::time::{ChronoUtc, FormatTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
+
+/// The share of the requests that are logged closely, as the bits of a number from 0 to 1.
+static CLOSE_SHARE: AtomicU64 = AtomicU64::new(0);
 
 tokio::task_local! {
     static REQUEST: Option<CurrentRequest>;
@@ -25,6 +29,8 @@ pub struct CurrentRequest(Arc<Known>);
 struct Known {
     id: Option<Box<str>>,
     user: OnceLock<Box<str>>,
+    /// Whether what is said at the level `debug` is logged.
+    is_close: bool,
 }
 
 impl CurrentRequest {
@@ -34,6 +40,7 @@ impl CurrentRequest {
         Self(Arc::new(Known {
             id: id.map(Box::from),
             user: OnceLock::new(),
+            is_close: is_next_close(),
         }))
     }
 
@@ -63,6 +70,30 @@ pub fn set_user(user: &str) {
 
 fn current() -> Option<CurrentRequest> {
     REQUEST.try_with(Clone::clone).ok().flatten()
+}
+
+/// From now on this share of the requests is logged closely.
+pub(super) fn log_closely(share: f64) {
+    CLOSE_SHARE.store(share.to_bits(), Ordering::Relaxed);
+}
+
+/// Spreads those that are logged closely evenly over all.
+fn is_next_close() -> bool {
+    static REQUESTS: AtomicU32 = AtomicU32::new(0);
+    let share = f64::from_bits(CLOSE_SHARE.load(Ordering::Relaxed));
+    share > 0.0 && is_close(REQUESTS.fetch_add(1, Ordering::Relaxed), share)
+}
+
+fn is_close(number: u32, share: f64) -> bool {
+    let before = f64::from(number) * share;
+    (before + share).floor() > before.floor()
+}
+
+/// Whether this is done for a request that is logged closely.
+pub(super) fn is_done_closely() -> bool {
+    let is_close =
+        |request: &Option<CurrentRequest>| request.as_ref().is_some_and(|it| it.0.is_close);
+    REQUEST.try_with(is_close).unwrap_or(false)
 }
 
 /// The id of the request, unless a span has it.
@@ -225,6 +256,21 @@ mod tests {
         .await;
         tracing::info!("outside again");
         assert_eq!(next()["spans"], Value::Null);
+    }
+
+    #[test]
+    fn those_that_are_logged_closely_are_spread_evenly() {
+        let among = |first: u32, share| {
+            (first..first + 1000)
+                .filter(|n| is_close(*n, share))
+                .count()
+        };
+        for (share, expected) in [(0.0, 0), (0.01, 10), (0.25, 250), (1.0, 1000)] {
+            for first in [0, 1, 123_456] {
+                let found = among(first, share);
+                assert!(found.abs_diff(expected) <= 1, "{found} at {share}");
+            }
+        }
     }
 
     #[tokio::test]

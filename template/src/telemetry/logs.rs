@@ -9,19 +9,21 @@ use anyhow::{Context, ensure};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 use tracing::span::Record;
+use tracing::subscriber::Interest;
+use tracing::{Level, Metadata};
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
 use tracing_serde::SerdeMapVisitor;
 use tracing_subscriber::field::RecordFields;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{FilterExt, LevelFilter, dynamic_filter_fn};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::ChronoUtc;
 use tracing_subscriber::fmt::{FormatFields, FormattedFields};
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::layer::{Filter, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, reload};
 use validator::{Validate, ValidationError};
 
-use super::in_request::{JsonLines, TextLines};
+use super::in_request::{JsonLines, TextLines, is_done_closely, log_closely};
 use super::log_writer::{LogGuard, LogWriter};
 use super::request_log;
 
@@ -39,6 +41,9 @@ pub struct LogSettings {
     /// A level or directives, as in `RUST_LOG`.
     #[validate(custom(function = level_rule))]
     pub level: String,
+    /// The share of the requests of which also is logged what this service says at the level `debug`, whatever `level` is.
+    #[validate(range(min = 0.0, max = 1.0, message = "must be between 0 and 1"))]
+    pub debug_ratio: f64,
     /// The folder of the log files; absent: standard error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dir: Option<PathBuf>,
@@ -96,11 +101,35 @@ pub fn init(settings: &LogSettings) -> anyhow::Result<LogGuard> {
             .fmt_fields(SpanFields)
             .boxed(),
     };
-    let subscriber = tracing_subscriber::registry().with(layer.with_filter(filter)); //~{% if features contains "otel" %}
+    let layer = if settings.debug_ratio > 0.0 {
+        log_closely(settings.debug_ratio);
+        layer.with_filter(filter.or(closely())).boxed()
+    } else {
+        layer.with_filter(filter).boxed()
+    };
+    let subscriber = tracing_subscriber::registry().with(layer); //~{% if features contains "otel" %}
     let subscriber = subscriber.with(super::traces::layer()); //~{% endif %}
     subscriber.try_init().context("logging cannot start")?;
     request_log::start(writer, settings.format, colours);
     Ok(guard)
+}
+
+/// Lets through what this service says of a request that is logged closely.
+fn closely<S>() -> impl Filter<S> {
+    let is_ours = |metadata: &Metadata<'_>| {
+        let (ours, theirs) = (module_path!(), metadata.target());
+        *metadata.level() <= Level::DEBUG && theirs.split(':').next() == ours.split(':').next()
+    };
+    dynamic_filter_fn(move |metadata, _| is_ours(metadata) && is_done_closely())
+        // Nobody else is asked each time.
+        .with_callsite_filter(move |metadata| {
+            if is_ours(metadata) {
+                Interest::sometimes()
+            } else {
+                Interest::never()
+            }
+        })
+        .with_max_level_hint(LevelFilter::DEBUG)
 }
 
 /// The fields of a span as a JSON object, written once and in their order.

@@ -232,10 +232,19 @@ impl<V: Weigh> Cache<V> {
             Some(Err(_)) | None => Err(LoadFailed::TimedOut.into()),
         };
         let counters = &self.tiers.counters;
-        counters.load_duration.record(started.elapsed());
+        let duration = started.elapsed();
+        counters.load_duration.record(duration);
         if loaded.is_ok() {
             counters.loads.increment(1);
         }
+        let (namespace, duration_ms) = (self.shelf.name(), duration.as_secs_f64() * 1000.0);
+        let is_ok = loaded.is_ok();
+        tracing::debug!(
+            namespace,
+            duration_ms,
+            is_ok,
+            "loaded what the cache has not"
+        );
         loaded
     }
 } //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

@@ -261,8 +261,12 @@ impl Database {
         let span = spans::query(<Driver as sqlx::Database>::NAME, operation, table);
         let call = spans::within(span, call); //~{% endif %}
         let result = self.guarded(call).await;
+        let duration = started.elapsed();
         metrics::histogram!("database_query_duration_seconds", "operation" => operation, "table" => table)
-            .record(started.elapsed());
+            .record(duration);
+        let duration_ms = duration.as_secs_f64() * 1000.0;
+        let is_ok = result.is_ok();
+        tracing::debug!(operation, table, duration_ms, is_ok, "asked the database");
         if let Err(error) = &result {
             let kind = Class::of(error).label();
             metrics::counter!("database_query_errors_total", "kind" => kind).increment(1);

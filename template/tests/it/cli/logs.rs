@@ -185,6 +185,30 @@ fn operators_change_the_level_while_it_runs() {
 }
 
 #[test]
+fn a_share_of_the_requests_is_logged_closely() {
+    for (ratio, expected) in [("0", 0), ("0.5", 5), ("1", 10)] {
+        let place = Place::new();
+        let service = place.serve_with(&[
+            ("APP__LOG__FORMAT", "json"),
+            ("APP__LOG__DEBUG_RATIO", ratio),
+        ]);
+        for _ in 0..10 {
+            service.get("/api/v1/articles?limit=1");
+        }
+        let log = service.stop();
+        let lines = log
+            .iter()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let mut closely = 0;
+        for line in lines.filter(|line| line["level"] == "DEBUG") {
+            assert!(line["spans"][0]["request_id"].is_string(), "{line}");
+            closely += usize::from(line["message"] == "asked the database");
+        }
+        assert!(closely.abs_diff(expected) <= 1, "{closely} at {ratio}");
+    }
+}
+
+#[test]
 fn the_page_about_logging_names_every_field_of_a_request() {
     let place = Place::new();
     let service = place.serve_with(&[("APP__LOG__FORMAT", "json")]);
