@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 pub use self::kind::Kind;
 use super::accept::{self, Form};
 use super::page_cache::STATUS_HEADER;
+use super::rate_limit::Standing;
 use super::request_id::RequestId;
 use crate::domain::error::{Invalid, RuleBroken, StoreError};
 use crate::infra::cache::LoadFailed;
@@ -45,6 +46,8 @@ pub struct Problem {
     detail: Option<String>,
     errors: Vec<FieldError>,
     retry_after_seconds: Option<u32>,
+    /// What is left of the quota that it is about.
+    standing: Option<Standing>,
     kept_for_seconds: u32,
     /// For the log, and for developers; never sent in production.
     cause: Option<Arc<anyhow::Error>>,
@@ -60,6 +63,7 @@ impl Problem {
             detail: None,
             errors: Vec::new(),
             retry_after_seconds: None,
+            standing: None,
             kept_for_seconds: 0,
             cause: None,
             panicked: false,
@@ -91,6 +95,12 @@ impl Problem {
     #[must_use]
     pub fn retry_after_seconds(mut self, seconds: u32) -> Self {
         self.retry_after_seconds = Some(seconds);
+        self
+    }
+
+    #[must_use]
+    pub fn standing(mut self, standing: Standing) -> Self {
+        self.standing = Some(standing);
         self
     }
 
@@ -156,7 +166,7 @@ impl From<StoreError> for Problem {
 impl From<LoadFailed> for Problem {
     fn from(error: LoadFailed) -> Self {
         match error {
-            LoadFailed::Panicked => Self::new(Kind::Internal).cause(error),
+            LoadFailed::Panicked => Self::of_panic(error.into()),
             LoadFailed::TimedOut => Self::new(Kind::Timeout).cause(error),
         }
     }
@@ -170,7 +180,12 @@ impl From<Invalid> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        (self.kind.status(), axum::Extension(Arc::new(self))).into_response()
+        let standing = self.standing;
+        let mut response = (self.kind.status(), axum::Extension(Arc::new(self))).into_response();
+        if let Some(standing) = standing {
+            standing.tell(response.headers_mut());
+        }
+        response
     }
 }
 

@@ -63,7 +63,11 @@ pub(super) async fn check(
 }
 
 impl Standing {
+    /// What a narrower limit has said before stays.
     pub(super) fn tell(self, headers: &mut HeaderMap) {
+        if headers.contains_key(&LIMIT) {
+            return;
+        }
         headers.insert(LIMIT, number::header(self.limit.into()));
         headers.insert(REMAINING, number::header(self.remaining.into()));
         headers.insert(RESET, number::header(seconds(self.full_in).into()));
@@ -72,9 +76,7 @@ impl Standing {
 
 impl IntoResponse for Exceeded {
     fn into_response(self) -> Response {
-        let mut response = Problem::from(self).into_response();
-        self.standing.tell(response.headers_mut());
-        response
+        Problem::from(self).into_response()
     }
 }
 
@@ -90,5 +92,6 @@ impl From<Exceeded> for Problem {
         Self::new(Kind::RateLimited)
             .detail(format!("Try again in {seconds} s."))
             .retry_after_seconds(seconds)
+            .standing(exceeded.standing)
     }
 }

@@ -194,6 +194,32 @@ async fn ten_thousand_keys_under_one_tag_are_gone_at_once_on_every_node() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_read_in_redis_is_loaded_anew() {
+    let server = RedisServer::start().await;
+    let [a, b, c] = fleet(&server.url()).await;
+    a.fetch("key", "good").await;
+    b.fetch_until("key", "good").await;
+    let names: Vec<String> = server.command(&["KEYS", "*:entry"]).await;
+    assert_eq!(names.len(), 1);
+    for garbage in [
+        "",
+        "\u{2}",
+        "garbage",
+        "\u{2}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}garbage and more of it",
+    ] {
+        server.command::<()>(&["SET", &names[0], garbage]).await;
+        assert_eq!(
+            c.strings().get("key").await.as_deref().map(String::as_str),
+            None
+        );
+    }
+    assert_eq!(
+        c.fetch("key", "anew").await,
+        ("anew".into(), Source::Loader)
+    );
+}
+
+#[tokio::test]
 async fn a_flush_empties_every_node() {
     let server = RedisServer::start().await;
     let [a, b, c] = fleet(&server.url()).await;

@@ -9,6 +9,7 @@ use app::domain::error::StoreError;
 use app::handlers::system::{self, Phase};
 use app::http::problem::Presentation;
 use app::http::{Edge, Problem};
+use app::infra::cache::LoadFailed;
 use app::telemetry::{self, Exporter, Failure, FailureKind};
 use axum::body::Body;
 use serde_json::json;
@@ -171,6 +172,9 @@ async fn failures_are_counted_by_kind_and_handed_to_the_sink() {
     for path in ["/panics", "/fails", "/unavailable"] {
         answer_of(broken(), &[], path).await;
     }
+    // Who loads a value for the cache does so elsewhere.
+    let loader = Routes::new().get("/loader", async || Problem::from(LoadFailed::Panicked));
+    answer_of(loader, &[], "/loader").await;
     let told: Vec<_> = told.try_iter().collect();
     for (route, kind) in [
         ("/panics", FailureKind::Panic),
@@ -182,6 +186,8 @@ async fn failures_are_counted_by_kind_and_handed_to_the_sink() {
         assert_eq!(*reported, kind);
         assert!(cause.contains("the secret of 42"), "{cause}");
     }
+    let of_loader = told.iter().find(|failure| failure.0 == "/loader");
+    assert_eq!(of_loader.map(|failure| failure.1), Some(FailureKind::Panic));
     let metrics = exporter.render();
     for kind in ["panic", "internal", "unavailable"] {
         let series = format!("errors_total{{kind=\"{kind}\",");

@@ -21,6 +21,9 @@ use crate::http::Problem;
 use crate::http::page_cache::{CachePolicy, Page, PageCache};
 use crate::platform::Platform;
 
+/// The front matter of a page may say how long it is kept.
+const CONTENT: CachePolicy = CachePolicy::new().ignoring_cookies();
+
 /// All pages of `content/`.
 #[derive(Default)]
 pub struct Content {
@@ -102,8 +105,7 @@ struct Renderer {
 
 impl Renderer {
     async fn show(self, page: Arc<ContentPage>, request: Parts) -> Result<Response, Problem> {
-        let policy = CachePolicy::new().ignoring_cookies();
-        let policy = page.ttl.map_or(policy, |ttl| policy.ttl(ttl));
+        let policy = page.ttl.map_or(CONTENT, |ttl| CONTENT.ttl(ttl));
         let pages = self.pages.clone();
         let path = page.path.clone();
         let render = async move || self.render(&page);

@@ -112,6 +112,32 @@ mod tests {
     }
 
     #[test]
+    fn whatever_the_bytes_are_nothing_worse_comes_of_them_than_a_miss() {
+        let random = &mut fastrand::Rng::with_seed(1);
+        let good = encode(&header(), &vec![Some("value".to_owned()), None]).unwrap();
+        for _ in 0..10_000 {
+            let mut bytes = good.clone();
+            match random.u8(..3) {
+                0 => {
+                    bytes.truncate(random.usize(1..=good.len()));
+                    random.fill(&mut bytes[1..]);
+                }
+                1 => (0..random.usize(1..4))
+                    .for_each(|_| bytes[random.usize(..good.len())] = random.u8(..)),
+                _ => bytes.rotate_left(random.usize(1..good.len())),
+            }
+            let header = decode_header(&bytes);
+            let text = decode::<String>(&bytes).map(|(header, _)| header);
+            let list = decode::<Vec<Option<String>>>(&bytes).map(|(header, _)| header);
+            for of_value in [text, list] {
+                assert!(of_value.is_none() || of_value == header);
+            }
+            let its_age = header.map(|header| (header.born, header.stored_at));
+            assert!(its_age.is_none() || its_age == age(&bytes));
+        }
+    }
+
+    #[test]
     fn damaged_or_foreign_bytes_are_a_miss() {
         let bytes = encode(&header(), &"value".to_owned()).unwrap();
         for end in 0..bytes.len() {

@@ -104,6 +104,8 @@ async fn after_five_tries_even_the_right_password_has_to_wait() {
     );
     // One of five in a quarter of an hour comes back every three minutes.
     assert_eq!(limited.header("retry-after"), "180");
+    assert_eq!(limited.header("x-ratelimit-limit"), "5");
+    assert_eq!(limited.header("x-ratelimit-remaining"), "0");
     app.clock.advance(Duration::from_mins(3));
     assert_eq!(client.log_in(EMAIL, PASSWORD).await.status, 200);
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use app::infra::cache::{Cache, LoadFailed, Loaded, Policy, Store, Weigh};
 use bytesize::ByteSize;
+use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
 
 use super::{Bench, Meter, get, strings};
@@ -231,6 +232,29 @@ async fn the_weight_of_text_is_what_it_takes() {
     some.set("key", &Policy::new(), Some(text)).await;
     let both = store.stats().l1.bytes;
     assert!((200_000..202_000).contains(&both), "{both}");
+}
+
+#[tokio::test]
+async fn a_hit_allocates_nothing() {
+    let store = Bench::long().in_memory();
+    let (cache, policy) = (strings(&store), Policy::new());
+    cache.set("key", &policy, "value".to_owned()).await;
+    let fetch = || {
+        let load = async || Err::<Loaded<String>, _>(LoadFailed::Panicked);
+        let found = cache.fetch("key", &policy, load).now_or_never();
+        found.expect("at once").expect("a value")
+    };
+    // What is made once for a thread.
+    for _ in 0..100 {
+        assert_eq!(*fetch(), "value");
+    }
+    let made = allocation_counter::measure(|| {
+        for _ in 0..1000 {
+            fetch();
+            cache.get_fresh("key").expect("a value");
+        }
+    });
+    assert_eq!(made.count_total, 0);
 }
 
 #[tokio::test]

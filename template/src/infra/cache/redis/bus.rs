@@ -170,3 +170,25 @@ fn parse(message: &[u8]) -> Option<(&[u8; 16], u64, Vec<TagId>)> {
     rest.is_empty()
         .then(|| (node, u64::from_be_bytes(*generation), tags.collect()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_a_message_is_it_is_understood_whole_or_not_at_all() {
+        let random = &mut fastrand::Rng::with_seed(1);
+        for _ in 0..10_000 {
+            let length = random.usize(..100);
+            let message: Vec<u8> = std::iter::repeat_with(|| random.u8(..))
+                .take(length)
+                .collect();
+            let tags = parse(&message).map(|(_, _, tags)| tags.len());
+            let rest = length.checked_sub(24);
+            let whole = rest
+                .filter(|rest| rest.is_multiple_of(TAG))
+                .map(|rest| rest / TAG);
+            assert_eq!(tags, whole);
+        }
+    }
+}
