@@ -52,14 +52,27 @@ fn instances_see_each_others_changes(generated: &Generated) -> Result<()> {
         }
     }
 
+    let has_pages = fleet.has_pages();
+    if has_pages {
+        read(&other, LIST, "First")?;
+        read(&one, MAP, SLUG)?;
+    }
     rename(&one, &location, "Second")?;
     read(&one, &path, "Second")?;
     until(SOON, "the other shows it", || {
         shows(&other, &path, "Second")
     })?;
+    until(SOON, "the other lists it", || {
+        Ok(!has_pages || shows(&other, LIST, "Second")?)
+    })?;
     rename(&other, &location, "Third")?;
     read(&other, &path, "Third")?;
     until(SOON, "the one shows it", || shows(&one, &path, "Third"))?;
+    let gone = other.send("DELETE", &location, "")?;
+    has_status(&other, &gone, 204)?;
+    until(SOON, "the map of the one is without it", || {
+        Ok(!has_pages || !shows(&one, MAP, SLUG)?)
+    })?;
 
     stops_cleanly(one)?;
     stops_cleanly(other)
@@ -167,6 +180,10 @@ impl<'g> Fleet<'g> {
 }
 
 const SLUG: &str = "one-article";
+
+/// The page that lists articles, and the one that lists pages.
+const LIST: &str = "/";
+const MAP: &str = "/sitemap.xml";
 
 fn article(title: &str) -> String {
     format!(r#"{{"title":"{title}","slug":"{SLUG}","status":"published"}}"#)

@@ -437,6 +437,23 @@ mod tests {
         Arc::new(Entry::new(&key.to_string(), header, NEVER, 0, key))
     }
 
+    #[test]
+    fn what_a_control_group_leaves_is_its_limit_without_what_is_really_used() {
+        let group = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(group.path().join(name), text).unwrap();
+        let left = || left_in(group.path(), "memory.max", "memory.current");
+        assert_eq!(left(), None, "there is no limit");
+        write("memory.current", "600\n");
+        write("memory.max", "max\n");
+        assert_eq!(left(), None, "there is none either");
+        write("memory.max", "1000\n");
+        assert_eq!(left(), Some(400));
+        write("memory.stat", "anon 300\ninactive_file 250\nactive_file 50\n");
+        assert_eq!(left(), Some(650));
+        write("memory.current", "1300\n");
+        assert_eq!(left(), Some(0), "more is used than there should be");
+    }
+
     /// Asks for a few keys again and again, inserts them if they are not there, and now and then removes or replaces one.
     fn come_and_go(memory: &Memory, shelf: &Arc<Shelf<u64>>, seed: u64) {
         let mut random = fastrand::Rng::with_seed(seed);

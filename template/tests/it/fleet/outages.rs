@@ -2,6 +2,7 @@
 
 use super::*;
 
+use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::sync::oneshot;
 
 #[tokio::test]
@@ -51,6 +52,12 @@ async fn redis_killed_while_a_value_is_loaded_fails_nobody_on_any_node() {
 
 #[tokio::test]
 async fn a_frozen_redis_opens_the_breaker_and_a_thawed_one_closes_it() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _here = metrics::set_default_local_recorder(&recorder);
+    let is_breaker = |state: u8| {
+        let line = format!("circuit_breaker_state{{name=\"cache_l2\"}} {state}\n");
+        recorder.handle().render().contains(&line)
+    };
     let server = RedisServer::start().await;
     let [a, b, _] = fleet(&server.url()).await;
     a.fetch("key", "old").await;
@@ -63,12 +70,14 @@ async fn a_frozen_redis_opens_the_breaker_and_a_thawed_one_closes_it() {
         assert_eq!(a.fetch(&key, "-").await, ("x".into(), Source::L1));
     }
     assert!(!a.store.is_well());
+    assert!(is_breaker(2), "it is open");
     // What changes meanwhile is told when that is possible.
     a.store.invalidate_tags(["tag"]).await;
     assert_eq!(a.fetch("key", "new").await.0, "new");
     server.thaw();
     a.recover().await;
     b.recover().await;
+    assert!(is_breaker(0), "it is closed");
     b.fetch_until("key", "new").await;
 }
 
