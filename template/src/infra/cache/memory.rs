@@ -448,7 +448,10 @@ mod tests {
         assert_eq!(left(), None, "there is none either");
         write("memory.max", "1000\n");
         assert_eq!(left(), Some(400));
-        write("memory.stat", "anon 300\ninactive_file 250\nactive_file 50\n");
+        write(
+            "memory.stat",
+            "anon 300\ninactive_file 250\nactive_file 50\n",
+        );
         assert_eq!(left(), Some(650));
         write("memory.current", "1300\n");
         assert_eq!(left(), Some(0), "more is used than there should be");
