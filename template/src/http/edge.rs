@@ -95,14 +95,13 @@ impl Edge {
         let parts = &*self.0;
         let route = parts.names.find(request.uri().path());
         let pass = |request| parts.pass(request, route);
-        match &parts.cors {
+        let (response, is_preflight) = match &parts.cors {
             // Around errors too: a script of another site may read those as well.
-            Some(cors) => match cors.share(request, pass).await {
-                (response, true) => (response, PREFLIGHT),
-                (response, false) => (response, route.unwrap_or(UNMATCHED)),
-            },
-            None => (pass(request).await, route.unwrap_or(UNMATCHED)),
-        }
+            Some(cors) => cors.share(request, pass).await,
+            None => (pass(request).await, false),
+        };
+        let known = route.unwrap_or(UNMATCHED);
+        (response, if is_preflight { PREFLIGHT } else { known })
     }
 }
 
