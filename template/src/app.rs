@@ -15,6 +15,7 @@ use crate::handlers::system::Phase;
 use crate::http::api::{DOCUMENT, VIEWER};
 use crate::http::problem::Presentation;
 use crate::http::{Edge, Front, Listeners, Operator, ServerSettings};
+use crate::infra::error_reports::ErrorReports;
 use crate::platform::Platform;
 use crate::telemetry::{Failure, FailureKind};
 use crate::{handlers, http, infra, telemetry};
@@ -77,6 +78,20 @@ fn stores(platform: &Platform) -> Component {
     }
 }
 
+/// Sends what is our fault to where it is collected, if that is anywhere.
+fn error_reports(platform: &Platform) -> Vec<Task> {
+    let settings = &platform.settings;
+    let reports = ErrorReports::start(
+        &settings.errors,
+        settings.environment,
+        &platform.outbound,
+        platform.clock.clone(),
+    );
+    let stop = platform.stop_tasks.clone();
+    let task = reports.map(|reports| Task::new("error reports", reports.send_until(stop)));
+    task.into_iter().collect()
+}
+
 /// Fills the cache beside serving. Until that is done `is_starting` holds, if the settings say so.
 fn warm_up(
     platform: &Platform,
@@ -115,7 +130,7 @@ impl App {
     pub fn new(platform: Platform) -> anyhow::Result<Self> {
         let mut api = OpenApiRouter::new();
         let (mut pages, mut operator) = (Routes::new(), Routes::new());
-        let (mut probes, mut tasks) = (Vec::new(), Vec::new());
+        let (mut probes, mut tasks) = (Vec::new(), error_reports(&platform));
         let (mut warm, mut samples) = (Vec::new(), Vec::new());
         let (settings, limits) = (&platform.settings, &platform.rate_limits);
         let phase = Phase {

@@ -107,6 +107,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     // First: the log tells which trace a line belongs to.
     telemetry::traces::init(&settings.otel, settings.environment)?; //~{% endif %}
     let _guard = telemetry::init_logs(log)?;
+    telemetry::report_panics();
     // Before anything slow: a port that is taken is known at once.
     let listeners = Listeners::bind(&settings.server, &settings.operator).await?;
     let stop = stop_on_signal()?;

@@ -26,6 +26,7 @@ use crate::http::{OperatorSettings, ServerSettings};
 use crate::infra::cache::CacheSettings; //~{% if features contains "redis" %}
 use crate::infra::cache::RedisSettings; //~{% endif %}
 use crate::infra::db::DatabaseSettings;
+use crate::infra::error_reports::ErrorSettings;
 use crate::infra::outbound::OutboundSettings;
 use crate::telemetry::LogSettings; //~{% if features contains "otel" %}
 use crate::telemetry::traces::OtelSettings; //~{% endif %}
@@ -54,6 +55,8 @@ pub struct Settings {
     pub database: DatabaseSettings,
     #[validate(nested)]
     pub outbound: OutboundSettings,
+    #[validate(nested)]
+    pub errors: ErrorSettings,
     #[validate(nested)]
     pub cache: CacheSettings, //~{% if features contains "redis" %}
     #[validate(nested)]
@@ -105,6 +108,16 @@ impl Environment {
     #[must_use]
     pub fn is_production(self) -> bool {
         self == Self::Production
+    }
+
+    /// As it is written in `APP_ENV`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Development => "development",
+            Self::Production => "production",
+            Self::Test => "test",
+        }
     }
 
     fn parse(name: &str) -> Result<Self, Problem> {

@@ -1,15 +1,16 @@
 //! What a service with Redis must do: several instances are as one, and without the server it goes on.
 
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 use xtask::postgres::free_port;
 use xtask::process;
 use xtask::redis::{self, Redis};
-use xtask::service::{Answer, Service};
+use xtask::service::{self, Answer, Service};
 
 use crate::Check;
 use crate::service::{Generated, stops_cleanly};
@@ -31,7 +32,10 @@ pub const OF_EACH: [(&str, Check); 1] = [(
 /// Of one of them.
 pub const OF_ONE: [(&str, Check); 2] = [
     ("starts_before_its_redis", starts_before_its_redis),
-    ("goes_on_when_redis_is_killed", goes_on_when_redis_is_killed),
+    (
+        "a_fleet_under_load_does_without_a_redis_that_freezes_and_dies",
+        a_fleet_under_load_does_without_a_redis_that_freezes_and_dies,
+    ),
 ];
 
 fn instances_see_each_others_changes(generated: &Generated) -> Result<()> {
@@ -97,30 +101,89 @@ fn starts_before_its_redis(generated: &Generated) -> Result<()> {
     stops_cleanly(service)
 }
 
-fn goes_on_when_redis_is_killed(generated: &Generated) -> Result<()> {
+fn a_fleet_under_load_does_without_a_redis_that_freezes_and_dies(
+    generated: &Generated,
+) -> Result<()> {
     let redis = Redis::start()?;
-    let fleet = Fleet::new(generated, "killed", redis.url())?;
-    let service = fleet.start("one")?;
-    until(SOON, "well", || cache_is(&service, "ok"))?;
-    let location = publish(&service, "First")?;
-    let path = fleet.readable(&location);
-    read(&service, &path, "First")?;
-
-    let port = redis.kill();
-    for title in ["Second", "Third", "Fourth", "Fifth", "Sixth", "Seventh"] {
-        rename(&service, &location, title)?;
-        read(&service, &path, title)?;
+    let fleet = Fleet::new(generated, "load", redis.url())?;
+    let instances = ["one", "two", "three"].map(|name| fleet.start(name));
+    let instances = instances.into_iter().collect::<Result<Vec<_>>>()?;
+    for instance in &instances {
+        until(SOON, "well", || cache_is(instance, "ok"))?;
     }
-    until(SOON, "degraded", || cache_is(&service, "degraded"))?;
+    let one = &instances[0];
+    let location = publish(one, "First")?;
+    let path = fleet.readable(&location);
 
-    let _redis = Redis::start_on(port)?;
-    until(BACK, "well again", || {
-        read(&service, &path, "Seventh")?;
-        cache_is(&service, "ok")
+    let is_over = AtomicBool::new(false);
+    let answered = thread::scope(|scope| {
+        let over = OnDrop(&is_over);
+        let visitors: Vec<_> = instances
+            .iter()
+            .flat_map(|instance| [instance; 2])
+            .map(|instance| {
+                let (address, path, is_over) = (&instance.address, &path, &is_over);
+                scope.spawn(move || visit_until(is_over, address, path))
+            })
+            .collect();
+        redis.freeze()?;
+        for title in ["Second", "Third", "Fourth", "Fifth", "Sixth", "Seventh"] {
+            rename(one, &location, title)?;
+            read(one, &path, title)?;
+        }
+        for instance in &instances {
+            until(BACK, "degraded", || cache_is(instance, "degraded"))?;
+        }
+        let port = redis.kill();
+        rename(one, &location, "Eighth")?;
+        read(one, &path, "Eighth")?;
+        let _redis = Redis::start_on(port)?;
+        for instance in &instances {
+            until(BACK, "well again", || cache_is(instance, "ok"))?;
+            until(SOON, "up to date", || shows(instance, &path, "Eighth"))?;
+        }
+        rename(one, &location, "Ninth")?;
+        for instance in &instances {
+            until(SOON, "told", || shows(instance, &path, "Ninth"))?;
+        }
+        drop(over);
+        let ended = visitors.into_iter().map(|visitor| match visitor.join() {
+            Ok(answered) => answered,
+            Err(_) => bail!("a visitor panicked"),
+        });
+        ended.sum::<Result<u32>>()
     })?;
-    rename(&service, &location, "Eighth")?;
-    read(&service, &path, "Eighth")?;
-    stops_cleanly(service)
+    ensure!(answered > 100, "the load was {answered} requests");
+    for instance in instances {
+        stops_cleanly(instance)?;
+    }
+    Ok(())
+}
+
+/// Says so when the test is over, however it ends.
+struct OnDrop<'a>(&'a AtomicBool);
+
+impl Drop for OnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Asks again and again; every answer must be a good one.
+fn visit_until(is_over: &AtomicBool, address: &str, path: &str) -> Result<u32> {
+    let mut answered = 0;
+    while !is_over.load(Ordering::Relaxed) {
+        let answer = service::get(address, path)?;
+        ensure!(
+            answer.status == 200,
+            "a visitor got {} of {path}",
+            answer.status
+        );
+        answered += 1;
+        // It is not speed that is tested.
+        thread::sleep(Duration::from_millis(20));
+    }
+    Ok(answered)
 }
 
 /// Instances of one service, each in a folder of its own, on one database and one Redis.
@@ -151,6 +214,8 @@ impl<'g> Fleet<'g> {
             ("REDIS_URL", self.redis.as_str()),
             // It would take what the tests look for into memory.
             ("APP__CACHE__WARMUP_ENABLED", "false"),
+            // All visitors come from one address.
+            ("APP__RATE_LIMIT__ENABLED", "false"),
         ];
         Service::start(&self.generated.binary()?, &folder, &env)
     }

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::postgres::free_port;
@@ -62,6 +63,12 @@ impl Redis {
     #[must_use]
     pub fn url(&self) -> String {
         url(self.port)
+    }
+
+    /// Lets the server stand still for good: connections to it are open, and nobody answers.
+    pub fn freeze(&self) -> Result<()> {
+        kill_process(Pid::from_child(&self.server), Signal::STOP)?;
+        Ok(())
     }
 
     /// Ends the server on the spot and hands back the port it had.

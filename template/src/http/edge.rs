@@ -50,6 +50,9 @@ struct Parts {
     places: Option<Places>,
 }
 
+/// A write is given up after so many times the time that its client waits: it must not keep its place for ever.
+const LONGEST_WRITE: u32 = 2;
+
 /// How a request is called for which there is no route.
 pub(super) const UNMATCHED: &str = "unmatched";
 
@@ -139,7 +142,7 @@ impl Parts {
             self.body_limit.apply(&mut request);
         }
         let about = About::of(&request, self.presentation);
-        // When its time is over the handler is dropped, and so is the waiting for a place or a write, but not the write.
+        // When its time is over the handler is dropped, and so is the waiting for a place or a write. The write has longer.
         let answer = timeout(self.timeout, self.admit(request, about.path()));
         // A panic ends its own request only.
         let answer = match AssertUnwindSafe(answer).catch_unwind().await {
@@ -207,6 +210,13 @@ impl Parts {
         if is_safe {
             return work.await;
         }
+        let longest = self.timeout * LONGEST_WRITE;
+        let work = async move {
+            timeout(longest, work).await.unwrap_or_else(|_| {
+                tracing::error!("a write was given up: what it changed, caches may not know");
+                Problem::new(Kind::Timeout).into_response()
+            })
+        };
         let write = self.writes.spawn(telemetry::following(work));
         write
             .await
@@ -215,11 +225,8 @@ impl Parts {
 }
 
 fn after_panic(panic: &(dyn Any + Send)) -> Response {
-    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
-    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-    let cause = anyhow::anyhow!(
-        "the handler panicked: {}",
-        text.as_deref().unwrap_or("no message")
-    );
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let cause = anyhow::anyhow!("the handler panicked: {}", text.unwrap_or("no message"));
     Problem::of_panic(cause).into_response()
 }

@@ -25,7 +25,6 @@ use crate::domain::clock::Clock;
 use crate::infra::cache::Cached;
 use crate::telemetry::{
     CurrentRequest, InFlight, RequestRecord, RequestSeries, RequestSpan, in_request,
-    record_request_size,
 };
 
 /// The public service: pages in memory, and the routes behind them. A cheap handle.
@@ -57,7 +56,7 @@ impl Arrival {
     fn of(at: Instant, client: ClientAddress, asked: Asked<'_>) -> Self {
         let id = RequestId::of(asked.request_id); //~{% if features contains "otel" %}
         // Decided once, whichever way it goes.
-        let trace = super::trace::Trace::begin(asked, id.as_str()); //~{% endif %}
+        let trace = super::trace::Trace::begin(at, asked, id.as_str()); //~{% endif %}
         Self {
             at,
             client,
@@ -304,13 +303,13 @@ impl Front {
         request.extensions_mut().insert(arrival.id.clone());
         let in_flight = InFlight::enter();
         let answer = self.0.routes.route(request.map(Body::new));
-        let id = Some(arrival.id.as_str()); //~{% if features contains "otel" %}
-        // Of a request that is traced its span says it.
+        let is_in_span = false; //~{% if features contains "otel" %}
+        // Of a request that is traced its span says which it is.
         let span = arrival.trace.span();
-        let id = id.filter(|_| span.is_none());
+        let is_in_span = is_in_span || span.is_some();
         let span = span.unwrap_or_else(tracing::Span::none);
         let answer = tracing::Instrument::instrument(answer, span); //~{% endif %}
-        let current = CurrentRequest::new(id);
+        let current = CurrentRequest::new(arrival.id.as_str(), is_in_span);
         let (mut response, route) = in_request(Some(current.clone()), answer).await;
         drop(in_flight);
         let status = response.status();
@@ -324,9 +323,10 @@ impl Front {
         security::protect(response.headers_mut(), route);
         let duration = arrival.at.elapsed();
         let bytes = response.body().size_hint().exact();
-        RequestSeries::of(method, route, status.as_u16()).record(duration, bytes);
+        let series = RequestSeries::of(method, route, status.as_u16());
+        series.record(duration, bytes);
         if let Some(sent) = sent {
-            record_request_size(method, route, sent);
+            series.record_request_size(method, route, sent);
         }
         arrival.log(&RequestRecord {
             at: self.0.clock.now_micros(),

@@ -21,7 +21,7 @@ use axum::extract::MatchedPath;
 use axum::http::HeaderName;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
-use metrics::histogram;
+use metrics::{Histogram, histogram};
 use tokio::sync::Semaphore;
 use tokio::task::JoinError;
 
@@ -88,6 +88,8 @@ pub struct PageCache {
     encoder: Arc<Semaphore>,
     /// What waits for that in the background is held in memory.
     queue: Arc<Semaphore>,
+    /// How long pages take to be made, by route.
+    renders: Arc<Handles<String, Histogram>>,
 }
 
 impl PageCache {
@@ -98,6 +100,9 @@ impl PageCache {
             clock,
             encoder: Arc::new(Semaphore::new(1)),
             queue: Arc::new(Semaphore::new(MOST_WAITING)),
+            renders: Arc::new(Handles::new(|route| {
+                histogram!("page_render_duration_seconds", "page" => route.clone())
+            })),
         }
     }
 
@@ -122,12 +127,12 @@ impl PageCache {
     {
         let route = route(request);
         let Some(key) = policy.key(address, &request.headers) else {
-            let page = timed(&route, render()).await?;
+            let page = timed(&self.renders, &route, render()).await?;
             return self.bypass(request, page, policy).await;
         };
-        let policy = *policy;
+        let (policy, renders) = (*policy, Arc::clone(&self.renders));
         let load = move || async move {
-            let page = timed(&route, render()).await?;
+            let page = timed(&renders, &route, render()).await?;
             Ok::<_, Problem>(loaded(page, &route, &policy))
         };
         let cached = self.pages.fetch(&key, &policy.lifetime(), load).await?;
@@ -244,14 +249,14 @@ fn route(request: &Parts) -> String {
 }
 
 async fn timed<T>(
+    renders: &Handles<String, Histogram>,
     route: &str,
     render: impl Future<Output = Result<T, Problem>>,
 ) -> Result<T, Problem> {
     let started = Instant::now(); //~{% if features contains "otel" %}
     let render = spans::within(spans::render(route), render); //~{% endif %}
     let page = render.await;
-    histogram!("page_render_duration_seconds", "page" => route.to_owned())
-        .record(started.elapsed());
+    renders.get(route).record(started.elapsed());
     page
 }
 

@@ -51,7 +51,7 @@ pub struct Problem {
     kept_for_seconds: u32,
     /// For the log, and for developers; never sent in production.
     cause: Option<Arc<anyhow::Error>>,
-    /// Only its metric tells it from other failures.
+    /// Then it has been reported where it happened.
     panicked: bool,
 }
 
@@ -264,7 +264,7 @@ impl About {
             }
             None => Arc::new(Problem::new(Kind::of_status(status))),
         };
-        if status.is_server_error() {
+        if status.is_server_error() && !problem.panicked {
             report(&problem, status, self, route);
         }
         let headers = std::mem::take(response.headers_mut());
@@ -289,7 +289,6 @@ fn report(problem: &Problem, status: StatusCode, about: &About, route: Option<&s
         "the request failed"
     );
     let kind = match status {
-        _ if problem.panicked => FailureKind::Panic,
         StatusCode::SERVICE_UNAVAILABLE => FailureKind::Unavailable,
         StatusCode::GATEWAY_TIMEOUT => FailureKind::Timeout,
         _ => FailureKind::Internal,

@@ -1,5 +1,7 @@
 //! The trace of one request: whether it has one, its span, and how its caller gets to know of it.
 
+use std::time::Instant;
+
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use tracing::Span;
 
@@ -16,13 +18,13 @@ pub(super) struct Trace(Option<(Span, TraceIds)>);
 
 impl Trace {
     /// Decides whether the request is traced. If not, that is all that is done.
-    pub fn begin(asked: Asked<'_>, request_id: &str) -> Self {
+    pub fn begin(at: Instant, asked: Asked<'_>, request_id: &str) -> Self {
         let Some(sampling) = Sampling::current() else {
             return Self(None);
         };
         let headers = asked.headers;
         let caller = sampling.follows_callers.then(|| caller(headers)).flatten();
-        if !sampling.takes(caller.as_ref()) {
+        if !sampling.takes(caller.as_ref(), at) {
             return Self(None);
         }
         let state = headers

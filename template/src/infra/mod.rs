@@ -3,6 +3,7 @@
 pub mod articles;
 pub mod cache;
 pub mod db;
+pub mod error_reports;
 pub mod outbound;
 pub mod rate_limit;
 pub mod resilience;

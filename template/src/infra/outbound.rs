@@ -1,7 +1,8 @@
 //! Calls to other services: one pooled client with timeouts, retries within a budget, and a circuit breaker for each host.{% capture body %}
 //!
-//! Nothing in the service calls out yet. What does takes [`Platform::outbound`](crate::platform::Platform::outbound) and
-//! [`send`](Outbound::send)s, or, where a user has given the address, [`send_guarded`](Outbound::send_guarded)s.
+//! What calls out takes [`Platform::outbound`](crate::platform::Platform::outbound) and [`send`](Outbound::send)s, as
+//! [`error_reports`](super::error_reports) does, or, where a user has given the address,
+//! [`send_guarded`](Outbound::send_guarded)s.
 
 mod budget;
 mod guard;

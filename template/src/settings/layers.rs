@@ -15,6 +15,7 @@ const PREFIX: &str = "APP__";
 const SHORT_NAMES: &[(&str, &str)] = &[
     ("PORT", "server.port"),
     ("RUST_LOG", "log.level"),
+    ("SENTRY_DSN", "errors.dsn"),
     // Where the stores are. //~{% if features contains "redis" %}
     ("REDIS_URL", "redis.url"), //~{% endif %}{% if features contains "otel" %}
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "otel.endpoint"),

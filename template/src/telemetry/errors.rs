@@ -1,6 +1,6 @@
-//! Failures that are our fault, reported in one place: an event in the log, a metric, and a sink if one is attached.
+//! Failures that are our fault, reported in one place: an event in the log, a metric, and whatever else was attached.
 
-use std::sync::OnceLock;
+use std::sync::{PoisonError, RwLock};
 
 use metrics::counter;
 
@@ -19,7 +19,7 @@ pub struct Failure<'a> {
 /// The label of the metric: a fixed, short list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureKind {
-    /// A handler panicked.
+    /// Something panicked, for a request or beside all of them.
     Panic,
     /// A request ended in 500, 501 or 502.
     Internal,
@@ -54,10 +54,13 @@ impl FailureKind {
     /// `error` for a defect, `warning` for what may pass.
     #[must_use]
     pub fn severity(self) -> &'static str {
-        match self {
-            Self::Panic | Self::Internal | Self::Task => "error",
-            Self::Unavailable | Self::Timeout => "warning",
-        }
+        if self.is_defect() { "error" } else { "warning" }
+    }
+
+    /// Whether somebody has to mend it.
+    #[must_use]
+    pub fn is_defect(self) -> bool {
+        matches!(self, Self::Panic | Self::Internal | Self::Task)
     }
 
     fn count(self, failures: u64) {
@@ -68,16 +71,13 @@ impl FailureKind {
 
 type Sink = Box<dyn Fn(&Failure<'_>) + Send + Sync>;
 
-static SINK: OnceLock<Sink> = OnceLock::new();
+static SINKS: RwLock<Vec<Sink>> = RwLock::new(Vec::new());
 
 /// From now on every failure goes to `sink` too, for example to a service that collects them. It is called where the
-/// failure happened and must not wait.
-///
-/// # Errors
-/// If one is attached already.
-pub fn attach_sink(sink: impl Fn(&Failure<'_>) + Send + Sync + 'static) -> anyhow::Result<()> {
-    let attached = SINK.set(Box::new(sink));
-    attached.map_err(|_| anyhow::anyhow!("failures have a sink already"))
+/// failure happened; it must not wait, nor fail itself.
+pub fn attach_sink(sink: impl Fn(&Failure<'_>) + Send + Sync + 'static) {
+    let mut sinks = SINKS.write().unwrap_or_else(PoisonError::into_inner);
+    sinks.push(Box::new(sink));
 }
 
 /// Every kind is there from the start, so that the first failure is an increase.
@@ -89,7 +89,7 @@ pub(super) fn register() {
 
 pub fn report(failure: &Failure<'_>) {
     failure.kind.count(1);
-    if let Some(sink) = SINK.get() {
+    for sink in &*SINKS.read().unwrap_or_else(PoisonError::into_inner) {
         sink(failure);
     }
 }

@@ -27,18 +27,21 @@ pub struct CurrentRequest(Arc<Known>);
 
 #[derive(Debug)]
 struct Known {
-    id: Option<Box<str>>,
+    id: Box<str>,
+    /// Whether a span says the id.
+    is_in_span: bool,
     user: OnceLock<Box<str>>,
     /// Whether what is said at the level `debug` is logged.
     is_close: bool,
 }
 
 impl CurrentRequest {
-    /// Lines name it by this id, which must be harmless in quotes; without one a span does.
+    /// Lines name it by this id, which must be harmless in quotes, unless they have it from a span.
     #[must_use]
-    pub fn new(id: Option<&str>) -> Self {
+    pub fn new(id: &str, is_in_span: bool) -> Self {
         Self(Arc::new(Known {
-            id: id.map(Box::from),
+            id: id.into(),
+            is_in_span,
             user: OnceLock::new(),
             is_close: is_next_close(),
         }))
@@ -96,9 +99,15 @@ pub(super) fn is_done_closely() -> bool {
     REQUEST.try_with(is_close).unwrap_or(false)
 }
 
+/// The id of the request that this is done for.
+pub(super) fn id() -> Option<Box<str>> {
+    Some(current()?.0.id.clone())
+}
+
 /// The id of the request, unless a span has it.
 fn named() -> Option<Box<str>> {
-    current()?.0.id.clone()
+    let request = current()?.0;
+    (!request.is_in_span).then(|| request.id.clone())
 }
 
 /// Lines as JSON, with the request as the first of the spans.
@@ -238,7 +247,7 @@ mod tests {
         let request = json!({ "request_id": "r-1", "name": "request" });
         tracing::info!("outside");
         assert_eq!(next()["spans"], Value::Null);
-        in_request(Some(CurrentRequest::new(Some("r-1"))), async {
+        in_request(Some(CurrentRequest::new("r-1", false)), async {
             tracing::info!(spans = "},\"spans\":[", "plain");
             let line = next();
             assert_eq!(line["message"], "plain");
@@ -275,7 +284,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_has_sent_a_request_is_known_wherever_it_is_found_out() {
-        let request = CurrentRequest::new(None);
+        let request = CurrentRequest::new("r-1", false);
         set_user("nobody's");
         in_request(Some(request.clone()), async {
             let elsewhere = tokio::spawn(following(async { set_user("u-1") }));
@@ -283,7 +292,7 @@ mod tests {
         })
         .await;
         assert_eq!(request.user(), Some("u-1"));
-        assert_eq!(CurrentRequest::new(Some("r-2")).user(), None);
+        assert_eq!(CurrentRequest::new("r-2", false).user(), None);
     }
 
     #[tokio::test]
@@ -300,7 +309,7 @@ mod tests {
             lines.recv().unwrap(),
             format!("now  INFO {here}: outside\n")
         );
-        in_request(Some(CurrentRequest::new(Some("r-1"))), async {
+        in_request(Some(CurrentRequest::new("r-1", false)), async {
             let own = tracing::info_span!("own", n = 1);
             own.in_scope(|| tracing::warn!(x = 2, "inside"));
         })

@@ -93,18 +93,27 @@ impl LogWriter {
 
     fn work(&self, mut to: impl Write) {
         let mut lines = Vec::with_capacity(USUAL);
+        let mut lost = 0;
         loop {
             let wait = |gathered: &mut Gathered| gathered.lines.is_empty() && !gathered.is_ending;
             let gathered = self.0.changed.wait_while(self.lock(), wait);
             let mut gathered = gathered.unwrap_or_else(PoisonError::into_inner);
             mem::swap(&mut lines, &mut gathered.lines);
-            let dropped = mem::take(&mut gathered.dropped);
+            let mut newly_lost = mem::take(&mut gathered.dropped);
             let is_ending = gathered.is_ending;
             drop(gathered);
-            // There is nowhere to report that the log cannot be written.
-            let _ = to.write_all(&lines).and_then(|()| to.flush());
-            if dropped > 0 {
-                counter!("log_lines_dropped_total").increment(dropped);
+            let is_written = to.write_all(&lines).and_then(|()| to.flush()).is_ok();
+            if !is_written {
+                newly_lost += lines.iter().filter(|byte| **byte == b'\n').count() as u64;
+            }
+            if newly_lost > 0 {
+                counter!("log_lines_dropped_total").increment(newly_lost);
+                lost += newly_lost;
+            }
+            // Not before there is a log again that could tell.
+            if is_written && lost > 0 {
+                tracing::warn!(lines = lost, "lines of the log were lost");
+                lost = 0;
             }
             if is_ending {
                 return;

@@ -107,10 +107,14 @@ fn describe() {
         "errors_total",
         "Answers that were our fault, panics, and tasks that ended early; by kind and severity."
     );
+    describe_counter!(
+        "error_reports_total",
+        "Failures sent to a tracker of errors, by result."
+    );
     describe_counter!("business_events_total", "Domain events published, by name.");
     describe_counter!(
         "log_lines_dropped_total",
-        "Log lines lost because what writes them could not keep up."
+        "Log lines lost because they could not be written, or not soon enough."
     );
     describe_gauge!(
         "tls_certificate_expires_timestamp_seconds",

@@ -1,7 +1,7 @@
 //! The request metrics: a counter and histograms for each method, route and status, looked up once and then held.
 
 use std::collections::HashMap;
-use std::sync::{LazyLock, PoisonError, RwLock};
+use std::sync::{LazyLock, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
@@ -23,6 +23,8 @@ pub struct RequestSeries {
     total: Counter,
     duration: Histogram,
     response_size: Histogram,
+    /// Few routes take a body.
+    request_size: OnceLock<Histogram>,
 }
 
 impl RequestSeries {
@@ -57,6 +59,7 @@ impl RequestSeries {
             duration: histogram!("http_request_duration_seconds", &labels),
             // Sizes hardly depend on the status, and each label makes eleven series more.
             response_size: histogram!("http_response_size_bytes", &labels[..2]),
+            request_size: OnceLock::new(),
         }
     }
 
@@ -68,12 +71,15 @@ impl RequestSeries {
             self.response_size.record(size(bytes));
         }
     }
-}
 
-/// Records the length of a request's body, in bytes. Few requests have one, and they do more than look up a histogram.
-pub fn record_request_size(method: &'static str, route: &str, bytes: u64) {
-    let labels = [("method", method.to_owned()), ("route", route.to_owned())];
-    histogram!("http_request_size_bytes", &labels).record(size(bytes));
+    /// Records the length of a request's body, in bytes. `method` and `route` are those of the series.
+    pub fn record_request_size(&self, method: &'static str, route: &str, bytes: u64) {
+        let register = || {
+            let labels = [("method", method.to_owned()), ("route", route.to_owned())];
+            histogram!("http_request_size_bytes", &labels)
+        };
+        self.request_size.get_or_init(register).record(size(bytes));
+    }
 }
 
 #[expect(

@@ -1,11 +1,12 @@
 //! Traces: which requests are traced, and the start and the end of the way of their spans to a collector.
 
 mod caller;
+mod ceiling;
 mod queue;
 pub mod spans;
 
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use opentelemetry::KeyValue;
@@ -26,6 +27,7 @@ use uuid::Uuid;
 use validator::{Validate, ValidationError};
 
 pub use self::caller::Caller;
+use self::ceiling::Ceiling;
 pub use self::spans::TraceIds;
 use super::{Exporter, build_info};
 use crate::settings::Environment;
@@ -45,6 +47,9 @@ pub struct OtelSettings {
     /// The share of the requests that are traced, of those whose caller has not decided it.
     #[validate(range(min = 0.0, max = 1.0, message = "must be 0 to 1"))]
     pub sample_ratio: f64,
+    /// How many requests are traced in a second at most, whoever decides.
+    #[validate(range(min = 1, message = "must be at least 1"))]
+    pub most_per_second: u32,
     /// Whether a caller decides by its `traceparent`.
     pub follow_callers: bool,
     /// What the service is called in traces.
@@ -86,26 +91,28 @@ struct Started {
 }
 
 /// Which requests are traced.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Sampling {
     ratio: f64,
     pub follows_callers: bool,
+    ceiling: Ceiling,
 }
 
 impl Sampling {
     /// None if nothing is traced at all.
     #[must_use]
-    pub fn current() -> Option<Self> {
-        STARTED.get().map(|started| started.sampling)
+    pub fn current() -> Option<&'static Self> {
+        STARTED.get().map(|started| &started.sampling)
     }
 
-    /// Whether to trace a request that comes from `caller`.
+    /// Whether to trace a request that comes from `caller` and has arrived at `now`.
     #[must_use]
-    pub fn takes(self, caller: Option<&Caller>) -> bool {
-        match caller {
+    pub fn takes(&self, caller: Option<&Caller>, now: Instant) -> bool {
+        let is_wanted = match caller {
             Some(caller) => caller.is_sampled(),
             None => fastrand::f64() < self.ratio,
-        }
+        };
+        is_wanted && self.ceiling.admits(now)
     }
 }
 
@@ -132,6 +139,7 @@ pub fn init(settings: &OtelSettings, environment: Environment) -> anyhow::Result
     let sampling = Sampling {
         ratio: settings.sample_ratio,
         follows_callers: settings.follow_callers,
+        ceiling: Ceiling::new(settings.most_per_second),
     };
     let started = STARTED.set(Started { provider, sampling });
     ensure!(started.is_ok(), "tracing has started before");
@@ -159,16 +167,11 @@ fn exporter(endpoint: &str, protocol: Protocol) -> anyhow::Result<SpanExporter> 
 
 /// Who sends the spans. What `OTEL_RESOURCE_ATTRIBUTES` says comes on top.
 fn resource(settings: &OtelSettings, environment: Environment) -> Resource {
-    let environment = match environment {
-        Environment::Development => "development",
-        Environment::Production => "production",
-        Environment::Test => "test",
-    };
     Resource::builder_empty()
         .with_attributes([
             KeyValue::new("service.version", build_info().version),
             KeyValue::new("service.instance.id", Uuid::new_v4().to_string()),
-            KeyValue::new("deployment.environment.name", environment),
+            KeyValue::new("deployment.environment.name", environment.name()),
         ])
         .with_detector(Box::new(TelemetryResourceDetector))
         .with_detector(Box::new(EnvResourceDetector::new()))

@@ -121,4 +121,8 @@ async fn a_profile_is_taken_by_one_at_a_time() {
     assert_eq!(taken.header("content-type"), "application/octet-stream");
     // The first field of the message: a sample type, with its length (the protocol buffers encoding).
     assert_eq!(taken.body.first(), Some(&0x0a));
+    let path = "/debug/pprof/profile?seconds=1&format=svg";
+    let graph = app.operator_call("GET", path, &[BEARER]).await;
+    assert_eq!(graph.header("content-type"), "image/svg+xml");
+    assert!(graph.text().contains("<svg"), "{}", graph.text());
 }

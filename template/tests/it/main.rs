@@ -9,7 +9,8 @@ mod cache;
 mod cli;
 mod database;
 mod debug;
-mod edge; //~{% if features contains "redis" %}
+mod edge;
+mod error_reports; //~{% if features contains "redis" %}
 mod fleet; //~{% endif %}
 mod monitoring;
 mod openapi;

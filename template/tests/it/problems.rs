@@ -3,15 +3,19 @@
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use app::component::{Health, Probe, Routes};
+use app::domain::clock::Clock;
 use app::domain::error::StoreError;
 use app::handlers::system::{self, Phase};
 use app::http::problem::Presentation;
 use app::http::{Edge, Problem};
-use app::infra::cache::LoadFailed;
+use app::infra::cache::{LoadFailed, Loaded, Policy, Store};
+use app::infra::rate_limit::RateLimits;
 use app::telemetry::{self, Exporter, Failure, FailureKind};
 use axum::body::Body;
+use axum::response::IntoResponse;
 use serde_json::json;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::task::TaskTracker;
@@ -167,17 +171,12 @@ async fn failures_are_counted_by_kind_and_handed_to_the_sink() {
         // Failures of other tests come here too, after this one has ended.
         let _ = tell.send((route, failure.kind, cause));
     };
-    telemetry::attach_sink(sink).expect("the first sink");
-    assert!(telemetry::attach_sink(|_| {}).is_err());
-    for path in ["/panics", "/fails", "/unavailable"] {
+    telemetry::attach_sink(sink);
+    for path in ["/fails", "/unavailable"] {
         answer_of(broken(), &[], path).await;
     }
-    // Who loads a value for the cache does so elsewhere.
-    let loader = Routes::new().get("/loader", async || Problem::from(LoadFailed::Panicked));
-    answer_of(loader, &[], "/loader").await;
     let told: Vec<_> = told.try_iter().collect();
     for (route, kind) in [
-        ("/panics", FailureKind::Panic),
         ("/fails", FailureKind::Internal),
         ("/unavailable", FailureKind::Unavailable),
     ] {
@@ -186,14 +185,89 @@ async fn failures_are_counted_by_kind_and_handed_to_the_sink() {
         assert_eq!(*reported, kind);
         assert!(cause.contains("the secret of 42"), "{cause}");
     }
-    let of_loader = told.iter().find(|failure| failure.0 == "/loader");
-    assert_eq!(of_loader.map(|failure| failure.1), Some(FailureKind::Panic));
     let metrics = exporter.render();
-    for kind in ["panic", "internal", "unavailable"] {
+    for kind in ["internal", "unavailable"] {
         let series = format!("errors_total{{kind=\"{kind}\",");
         let line = metrics.lines().find(|line| line.starts_with(&series));
         assert!(line.is_some_and(|line| !line.ends_with(" 0")), "{line:?}");
     }
+}
+
+/// What panics say in the tests below, and nowhere else.
+const PANIC: &str = "a panic that a test wanted";
+
+#[tokio::test]
+async fn a_panic_is_reported_once_wherever_it_happens_and_however_many_wait_for_it() {
+    telemetry::report_panics();
+    let (tell, told) = std::sync::mpsc::channel();
+    telemetry::attach_sink(move |failure: &Failure<'_>| {
+        let (kind, cause) = (failure.kind, failure.cause.unwrap_or_default());
+        if cause.contains(PANIC) {
+            let _ = tell.send((kind, failure.request_id.to_owned(), cause.to_owned()));
+        }
+    });
+    let reported = || {
+        let told: Vec<_> = told.try_iter().collect();
+        for (kind, _, cause) in &told {
+            assert_eq!(*kind, FailureKind::Panic);
+            assert!(cause.contains("problems.rs:"), "where it was: {cause}");
+        }
+        told.len()
+    };
+
+    let panics = async || -> Problem { panic!("{PANIC}: in a handler") };
+    let routes = Routes::new().get("/", panics).post("/", panics);
+    answer_of(routes, &[], "/").await;
+    assert_eq!(reported(), 1, "in a handler");
+
+    let store = Store::in_memory(Home::new().await.settings(&[]).cache, Clock::system());
+    let values = store.namespace::<String>("values");
+    let load = async || -> Result<Loaded<String>, Problem> { panic!("{PANIC}: in a loader") };
+    let wait = async |key: &str| {
+        let loaded = values.fetch::<Problem, _>(key, &Policy::default(), load);
+        loaded.await.err().expect("a problem").into_response()
+    };
+    let answers = tokio::join!(wait("a"), wait("a"), wait("a"));
+    for answer in [answers.0, answers.1, answers.2] {
+        assert_eq!(answer.status(), 500);
+        let routes = Routes::new().get("/", async || Problem::from(LoadFailed::Panicked));
+        let answer = answer_of(routes, &[], "/").await;
+        assert_eq!(answer.json()["type"], "/problems/internal");
+    }
+    assert_eq!(reported(), 1, "in a loader");
+    tokio::spawn(async { panic!("{PANIC}: in a task") })
+        .await
+        .expect_err("a panic");
+    assert_eq!(reported(), 1, "in a task");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_hangs_gives_up_its_place_in_the_end() {
+    let overrides = [
+        ("APP__SERVER__REQUEST_TIMEOUT", "10s"),
+        ("APP__SERVER__CONCURRENCY", "1"),
+        ("APP__SERVER__QUEUE_DEPTH", "0"),
+        ("APP__RATE_LIMIT__ENABLED", "false"),
+    ];
+    let settings = Home::new().await.settings(&overrides);
+    let routes = Routes::new()
+        .get("/", async || "there is a place")
+        .post("/", pending::<Problem>);
+    let writes = TaskTracker::new();
+    let limits = RateLimits::local(Clock::system());
+    let presentation = Presentation::default();
+    let service = Edge::public(routes, &settings, presentation, writes.clone(), &limits);
+    let status = async |method| {
+        let request = request(method, "/", &[], Body::empty());
+        service.answer(request).await.status()
+    };
+    assert_eq!(status("POST").await, 504, "after ten seconds");
+    assert_eq!(status("GET").await, 503);
+    tokio::time::sleep(Duration::from_millis(9990)).await;
+    assert_eq!(status("GET").await, 503, "just before twenty");
+    writes.close();
+    writes.wait().await;
+    assert_eq!(status("GET").await, 200);
 }
 
 #[tokio::test]

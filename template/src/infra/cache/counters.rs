@@ -1,6 +1,10 @@
 //! The metrics of the cache, as handles made once: a hit does not look them up.
 
+use std::sync::Arc;
+
 use metrics::{Counter, Histogram, counter, histogram};
+
+use crate::telemetry::Handles;
 
 #[derive(Clone)]
 pub(super) struct Counters {
@@ -18,13 +22,17 @@ pub(super) struct Counters {
     pub failed_loads: Counter,
     pub failed_refreshes: Counter,
     pub load_duration: Histogram,
+    /// By scope.
+    pub invalidations: Arc<Handles<&'static str, Counter>>,
 }
 
 impl Counters {
     pub fn register() -> Self {
+        let invalidations =
+            Handles::new(|scope| counter!("cache_invalidations_total", "scope" => *scope));
         // From the start, so that the first one shows as a change.
         for scope in ["tag", "key", "namespace", "all"] {
-            counter!("cache_invalidations_total", "scope" => scope).increment(0);
+            invalidations.get(&scope).increment(0);
         }
         Self {
             l1_hits: counter!("cache_hits_total", "tier" => "l1"),
@@ -41,6 +49,7 @@ impl Counters {
             failed_loads: counter!("cache_loads_total", "result" => "error"),
             failed_refreshes: counter!("cache_loads_total", "result" => "refresh_error"),
             load_duration: histogram!("cache_load_duration_seconds"),
+            invalidations: Arc::new(invalidations),
         }
     }
 }

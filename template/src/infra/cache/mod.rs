@@ -324,7 +324,7 @@ impl Tiers {
             tracing::warn!(scope, "not invalidated: cache.delete_enabled is false");
             return;
         }
-        metrics::counter!("cache_invalidations_total", "scope" => scope).increment(1);
+        self.counters.invalidations.get(&scope).increment(1);
         self.generations.invalidate(tags);
         if let Some(second) = &self.second {
             second.announce(tags).await;

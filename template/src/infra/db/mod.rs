@@ -7,9 +7,11 @@ pub mod postgres; //~{% endif %}{% if database == "sqlite" %}
 pub mod sqlite; //~{% endif %}
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use metrics::Histogram;
 use serde::{Deserialize, Serialize};
 use sqlx::{ConnectOptions, Connection, Transaction};
 use validator::{Validate, ValidationError};
@@ -25,7 +27,8 @@ use sqlite as engine; //~{% endif %}{% if database == "postgres" %}
 use self::migrations::MIGRATOR;
 use crate::domain::clock::Clock;
 use crate::infra::resilience::{self, Backoff, Breaker, BreakerSettings, retry};
-use crate::settings::{Secret, limited, some_time}; //~{% if features contains "otel" %}
+use crate::settings::{Secret, limited, some_time};
+use crate::telemetry::Handles; //~{% if features contains "otel" %}
 use crate::telemetry::traces::spans; //~{% endif %}
 
 pub use engine::Driver;
@@ -90,7 +93,11 @@ pub struct Database {
     patience: Duration,
     /// How long after its start a write is run again.
     retry_for: Duration,
+    /// By operation and table.
+    durations: Arc<Durations>,
 }
+
+type Durations = Handles<(&'static str, &'static str), Histogram>;
 
 impl Database {
     /// A pool that connects when it is first used.
@@ -118,6 +125,9 @@ impl Database {
             breaker: Breaker::new("database", BREAKER, Clock::system()),
             patience: settings.acquire_timeout + settings.statement_timeout,
             retry_for: settings.acquire_timeout,
+            durations: Arc::new(Handles::new(|(operation, table)| {
+                metrics::histogram!("database_query_duration_seconds", "operation" => *operation, "table" => *table)
+            })),
         })
     }
 
@@ -262,8 +272,7 @@ impl Database {
         let call = spans::within(span, call); //~{% endif %}
         let result = self.guarded(call).await;
         let duration = started.elapsed();
-        metrics::histogram!("database_query_duration_seconds", "operation" => operation, "table" => table)
-            .record(duration);
+        self.durations.get(&(operation, table)).record(duration);
         let duration_ms = duration.as_secs_f64() * 1000.0;
         let is_ok = result.is_ok();
         tracing::debug!(operation, table, duration_ms, is_ok, "asked the database");

@@ -11,11 +11,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use metrics::counter;
+use metrics::{Counter, counter};
 
 pub use self::quota::Quota;
 use self::table::Table;
-use crate::domain::clock::Clock;
+use crate::domain::clock::Clock; //~{% if features contains "redis" and features contains "otel" %}
+use crate::telemetry::traces::spans; //~{% endif %}
 
 /// Makes the limiters of a service.
 #[derive(Clone)]
@@ -55,14 +56,16 @@ impl RateLimits {
     /// One that gives every key `quota`. `name` is its label in the metrics, and what tells its keys from those of others.
     #[must_use]
     pub fn limiter(&self, name: &'static str, quota: Quota) -> RateLimiter {
+        let refused = counter!("rate_limited_total", "scope" => name);
         // So that the first one is an increase.
-        counter!("rate_limited_total", "scope" => name).increment(0); //~{% if features contains "redis" %}
+        refused.increment(0); //~{% if features contains "redis" %}
         counter!("rate_limit_errors_total", "scope" => name).increment(0); //~{% endif %}
         RateLimiter(Arc::new(Inner {
             name,
             quota,
             clock: self.clock.clone(),
-            table: Table::new(), //~{% if features contains "redis" %}
+            table: Table::new(),
+            refused, //~{% if features contains "redis" %}
             // Asked after the table.
             shared: self.shared.clone(), //~{% endif %}
         }))
@@ -77,7 +80,8 @@ struct Inner {
     name: &'static str,
     quota: Quota,
     clock: Clock,
-    table: Table, //~{% if features contains "redis" %}
+    table: Table,
+    refused: Counter, //~{% if features contains "redis" %}
     /// The count of all instances.
     shared: Option<shared::Shared>, //~{% endif %}
 }
@@ -144,10 +148,10 @@ impl RateLimiter {
         let key = key.into();
         let taken = self.take(key);
         async move {
-            let scope = self.0.name; //~{% if features contains "redis" %}
+            // Whoever is refused here is refused by all. //~{% if features contains "redis" %}
             let taken = self.ask_all(key, taken).await; //~{% endif %}
             if taken.is_err() {
-                counter!("rate_limited_total", "scope" => scope).increment(1);
+                self.0.refused.increment(1);
             }
             taken
         }
@@ -174,9 +178,11 @@ impl RateLimiter {
         let (Ok(_), Some(shared)) = (here, shared) else {
             return here;
         };
-        match shared.take(self.0.name, key, *quota).await {
-            Some(taken) => quota.judge(taken),
-            None => here,
+        let asked = shared.take(self.0.name, key, *quota); //~{% endif %}{% if features contains "redis" and features contains "otel" %}
+        let asked = spans::within(spans::second_tier("redis", "limit"), asked); //~{% endif %}{% if features contains "redis" %}
+        match asked.await {
+            Ok(taken) => quota.judge(taken),
+            Err(shared::Silence) => here,
         }
     } //~{% endif %}
 }

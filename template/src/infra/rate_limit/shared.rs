@@ -19,6 +19,10 @@ static TAKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("take.
 /// How long, in microseconds, Redis is left alone after it has not answered: nobody else waits for it meanwhile.
 const PAUSE: i64 = 1_000_000;
 
+/// Redis does not say.
+#[derive(Debug)]
+pub(super) struct Silence;
+
 #[derive(Clone)]
 pub(super) struct Shared {
     /// Connects when it is first used, and again whenever it must.
@@ -44,13 +48,13 @@ impl Shared {
         })
     }
 
-    /// Takes one from the quota that `key` has with all instances; `None` if Redis does not say. A limit must not be what
-    /// stops the service, so then each instance goes by its own count.
-    pub async fn take(&self, name: &str, key: Key<'_>, quota: Quota) -> Option<Taken> {
+    /// Takes one from the quota that `key` has with all instances. A limit must not be what stops the service, so if Redis
+    /// does not say, each instance goes by its own count.
+    pub async fn take(&self, name: &str, key: Key<'_>, quota: Quota) -> Result<Taken, Silence> {
         let now = self.clock.now_micros();
         let silence = self.silent_until.load(Ordering::Relaxed) - now;
         if (1..=PAUSE).contains(&silence) {
-            return None;
+            return Err(Silence);
         }
         // The braces keep it on one node of a cluster; hashed, it is short, and says nothing about a person.
         let hash = key.with_bytes(xxh3_128);
@@ -60,17 +64,17 @@ impl Shared {
         take.arg(one.div_ceil(1000)).arg(full.div_ceil(1000));
         let mut connection = self.connection.clone();
         match take.invoke_async::<(bool, u64)>(&mut connection).await {
-            Ok((true, full_in)) => Some(Taken::Granted {
+            Ok((true, full_in)) => Ok(Taken::Granted {
                 full_in: full_in.saturating_mul(1000),
             }),
-            Ok((false, full_in)) => Some(Taken::Refused {
+            Ok((false, full_in)) => Ok(Taken::Refused {
                 full_in: full_in.saturating_mul(1000),
             }),
             Err(error) => {
                 tracing::debug!(%error, "Redis does not count requests");
                 counter!("rate_limit_errors_total", "scope" => name.to_owned()).increment(1);
                 self.silent_until.store(now + PAUSE, Ordering::Relaxed);
-                None
+                Err(Silence)
             }
         }
     }
