@@ -100,9 +100,9 @@ impl PageCache {
             clock,
             encoder: Arc::new(Semaphore::new(1)),
             queue: Arc::new(Semaphore::new(MOST_WAITING)),
-            renders: Arc::new(Handles::new(|route| {
-                histogram!("page_render_duration_seconds", "page" => route.clone())
-            })),
+            renders: Arc::new(Handles::new(
+                |route| histogram!("page_render_duration_seconds", "page" => route.clone()),
+            )),
         }
     }
 

@@ -186,7 +186,10 @@ mod tests {
     #[test]
     fn a_project_is_where_its_address_says() {
         for (dsn, expected) in [
-            ("https://k1@t.example/7", "https://t.example/api/7/envelope/"),
+            (
+                "https://k1@t.example/7",
+                "https://t.example/api/7/envelope/",
+            ),
             (
                 "http://k1:old@t.example:8000/below/7?x#y",
                 "http://t.example:8000/below/api/7/envelope/",

@@ -163,6 +163,9 @@ impl<'a> MakeWriter<'a> for LogWriter {
 mod tests {
     use super::*;
 
+    use crate::telemetry::Exporter;
+    use crate::telemetry::logs::tests::Lines;
+
     /// Says that it has something to write, and writes when it may.
     struct Slow {
         has_lines: mpsc::Sender<()>,
@@ -246,5 +249,61 @@ mod tests {
         assert_eq!(waiting.dropped, (MOST / line.len()) as u64);
         drop(waiting);
         assert_eq!(held.end().len(), MOST + line.len());
+    }
+
+    /// Cannot be written at first.
+    struct Full {
+        tries: mpsc::Sender<()>,
+        is_full: bool,
+    }
+
+    impl Write for Full {
+        fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+            let _ = self.tries.send(());
+            if mem::take(&mut self.is_full) {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            Ok(lines.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lines_that_could_not_be_written_are_counted_and_told_of_as_soon_as_that_works() {
+        let lost = || {
+            let metrics = Exporter::install().unwrap().render();
+            let count = metrics
+                .lines()
+                .find_map(|line| line.strip_prefix("log_lines_dropped_total "));
+            count.unwrap().parse::<u64>().unwrap()
+        };
+        let before = lost();
+        let (tell, told) = mpsc::channel();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || Lines(tell.clone()))
+            .finish();
+        let (tries, tried) = mpsc::channel();
+        let writer = LogWriter(Arc::default());
+        writer.push(b"first\nsecond\n");
+        let own = writer.clone();
+        let is_full = true;
+        let work = thread::spawn(move || {
+            tracing::subscriber::with_default(subscriber, || own.work(Full { tries, is_full }));
+        });
+        tried.recv().unwrap();
+        writer.push(b"third\n");
+        let line = told.recv().unwrap();
+        assert!(
+            line.contains("lines of the log were lost lines=2"),
+            "{line}"
+        );
+        assert_eq!(lost() - before, 2);
+        writer.lock().is_ending = true;
+        writer.0.changed.notify_one();
+        work.join().unwrap();
     }
 }

@@ -14,8 +14,8 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::any;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::Semaphore;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -39,12 +39,13 @@ impl Tracker {
         let (tell, reports) = unbounded_channel();
         let may = Arc::new(Semaphore::new(0));
         let gate = Arc::clone(&may);
-        let handler = async move |OriginalUri(uri): OriginalUri, headers: HeaderMap, body: Bytes| {
-            let key = headers["x-sentry-auth"].to_str().expect("text").to_owned();
-            let _ = tell.send((uri.path().to_owned(), key, event(&body)));
-            gate.acquire().await.expect("open").forget();
-            status
-        };
+        let handler =
+            async move |OriginalUri(uri): OriginalUri, headers: HeaderMap, body: Bytes| {
+                let key = headers["x-sentry-auth"].to_str().expect("text").to_owned();
+                let _ = tell.send((uri.path().to_owned(), key, event(&body)));
+                gate.acquire().await.expect("open").forget();
+                status
+            };
         let routes = Router::new().fallback(any(handler));
         tokio::spawn(async move { axum::serve(listener, routes).await });
         Self {

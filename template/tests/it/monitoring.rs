@@ -259,12 +259,36 @@ fn every_metric_of_the_code_is_described() {
     assert!(seen > 20, "the check no longer finds any metric: {seen}");
 }
 
+#[test]
+fn every_metric_of_ours_is_looked_at_by_some_test() {
+    let mut tests: String = sources()
+        .iter()
+        .filter_map(|(_, text)| text.split_once("#[cfg(test)]"))
+        .map(|(_, tests)| tests)
+        .collect();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it")];
+    while let Some(folder) = folders.pop() {
+        for path in files(&folder) {
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                tests += &read(&path);
+            }
+        }
+    }
+    let ours = described();
+    let forgotten: Vec<_> = ours.iter().filter(|name| !tests.contains(*name)).collect();
+    assert!(forgotten.is_empty(), "{forgotten:?}");
+}
+
 #[tokio::test]
 async fn what_is_done_to_the_service_shows_in_its_metrics() {
     let app = TestApp::start().await;
     app.create(ARTICLES, &published("Measured")).await;
     app.get(ARTICLES).await;
     app.call("POST", ARTICLES, &[], Body::from("no JSON")).await;
+    let taken = app.post(ARTICLES, &published("Measured")).await;
+    assert_eq!(taken.status, 409);
     let metrics = app.operator("/metrics").await;
     let metrics = metrics.text();
     for series in [
@@ -273,6 +297,7 @@ async fn what_is_done_to_the_service_shows_in_its_metrics() {
         "http_response_size_bytes_sum{method=\"GET\",route=\"/api/v1/articles\"} ",
         "http_request_size_bytes_count{method=\"POST\",route=\"/api/v1/articles\"} ",
         "database_query_duration_seconds_count{operation=",
+        "database_query_errors_total{kind=\"unique\"} ",
         "database_connections_max ",
         "disk_available_bytes ",
         "process_resident_memory_bytes ",

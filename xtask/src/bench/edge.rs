@@ -1,5 +1,5 @@
-//! `cargo xtask bench --edge`: routes that ask the database, as the service serves them and as axum alone does; and what the
-//! log costs.
+//! `cargo xtask bench --edge`: routes that ask the database, as the service serves them and as axum alone does; and what each
+//! layer costs that can be switched off.
 //!
 //! The same handlers, the same database, the same machine: what differs is all that the service does around a handler.
 
@@ -61,8 +61,10 @@ pub fn run() -> Result<()> {
     ];
     let settings = [&UNLIMITED[..], &own].concat();
     let full = start_service(&project, &settings)?;
-    let silent = [&settings[..], &[("APP__LOG__LEVEL", "off")]].concat();
-    let silent = start_service(&project, &silent)?;
+    let without = |off| start_service(&project, &[&settings[..], &[off]].concat());
+    let silent = without(("APP__LOG__LEVEL", "off"))?;
+    let generous = without(("APP__RATE_LIMIT__ENABLED", "false"))?;
+    let roomy = without(("APP__SERVER__CONCURRENCY", "0"))?;
     let articles = (1..=ARTICLES).map(|n| write_article(&full, &format!("Article {n}")));
     let articles = articles.collect::<Result<Vec<_>>>()?;
     let rounds = [
@@ -78,11 +80,15 @@ pub fn run() -> Result<()> {
             .current_dir(&project)
             .envs(settings.iter().copied())
             .env("APP_ENV", "test");
-        let mut contenders = [
-            contender("the handler alone, in axum", port, path, alone)?,
-            Contender::of_service("the service", &full, path),
-            Contender::of_service("the service, without its log", &silent, path),
-        ];
+        let mut contenders = vec![contender("the handler alone, in axum", port, path, alone)?];
+        for (name, service) in [
+            ("the service", &full),
+            ("the service, with its log off", &silent),
+            ("the service, with no limits of clients", &generous),
+            ("the service, with no limit of what is done at once", &roomy),
+        ] {
+            contenders.push(Contender::of_service(name, service, path));
+        }
         let first = wait_for(&contenders[0].address, path, None)?;
         for contender in &contenders {
             let body = wait_for(&contender.address, path, None)?;

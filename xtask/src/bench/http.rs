@@ -62,7 +62,10 @@ pub fn run() -> Result<()> {
     let project = released(&[])?;
     let bare = build_beside(&project, "bare-axum", BARE_MANIFEST, BARE_MAIN)?;
 
-    let service = start_service(&project, &[])?;
+    // The links of a page do not tell one server from another.
+    let address = ("APP__SERVER__PUBLIC_URL", "https://example.com");
+    let service = start_service(&project, &[address])?;
+    let silent = start_service(&project, &[address, ("APP__LOG__LEVEL", "off")])?;
     let folder = project.join("bench");
     fs::create_dir_all(&folder)?;
     let rounds = [
@@ -76,7 +79,7 @@ pub fn run() -> Result<()> {
         asset(&service.address)?,
     ];
     for round in rounds {
-        compare(&round, &service, &bare, &folder)?;
+        compare(&round, [&service, &silent], &bare, &folder)?;
     }
     Ok(())
 }
@@ -100,13 +103,23 @@ fn asset(address: &str) -> Result<Round> {
     })
 }
 
-fn compare(round: &Round, service: &Service, bare: &Path, folder: &Path) -> Result<()> {
+fn compare(
+    round: &Round,
+    [service, silent]: [&Service; 2],
+    bare: &Path,
+    folder: &Path,
+) -> Result<()> {
     let bytes = folder.join(round.file);
     fs::write(&bytes, &round.bytes)?;
     // nginx wants the file itself to be there too.
     fs::write(folder.join(format!("{}.gz", round.file)), &round.bytes)?;
     let mut contenders = vec![start_bare(bare, &bytes)?];
-    contenders.push(Contender::of_service("the service", service, &round.path));
+    for (name, service) in [
+        ("the service", service),
+        ("the service, with its log off", silent),
+    ] {
+        contenders.push(Contender::of_service(name, service, &round.path));
+    }
     match start_nginx(folder, round.file)? {
         Some(nginx) => contenders.push(nginx),
         None => println!("Skipped: nginx is not installed."),

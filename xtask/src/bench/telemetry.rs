@@ -27,11 +27,7 @@ pub fn run() -> Result<()> {
         let mut contenders = [
             Contender::of_service("without log and traces", &silent, path),
             Contender::of_service("with its log", &logging, path),
-            Contender::of_service(
-                "with its log, and one request in ten traced",
-                &tracing,
-                path,
-            ),
+            Contender::of_service("with its log, and traces as in production", &tracing, path),
         ];
         for contender in &contenders {
             wait_for(&contender.address, path, None)?;

@@ -125,9 +125,9 @@ impl Database {
             breaker: Breaker::new("database", BREAKER, Clock::system()),
             patience: settings.acquire_timeout + settings.statement_timeout,
             retry_for: settings.acquire_timeout,
-            durations: Arc::new(Handles::new(|(operation, table)| {
-                metrics::histogram!("database_query_duration_seconds", "operation" => *operation, "table" => *table)
-            })),
+            durations: Arc::new(Handles::new(
+                |(operation, table)| metrics::histogram!("database_query_duration_seconds", "operation" => *operation, "table" => *table),
+            )),
         })
     }
 

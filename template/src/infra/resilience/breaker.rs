@@ -273,6 +273,27 @@ mod tests {
     }
 
     #[test]
+    fn its_state_and_what_it_has_seen_fail_show_in_the_metrics() {
+        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+        let metrics = recorder.handle();
+        let _recording = metrics::set_default_local_recorder(&recorder);
+        let (breaker, clock) = opened();
+        let shows = |state, failures| {
+            let text = metrics.render();
+            for line in [
+                format!("circuit_breaker_state{{name=\"part\"}} {state}"),
+                format!("circuit_breaker_failures_total{{name=\"part\"}} {failures}"),
+            ] {
+                assert!(text.lines().any(|shown| shown == line), "{line}: {text}");
+            }
+        };
+        shows(2, 5);
+        clock.advance(OPEN_FOR);
+        breaker.admit().unwrap().succeed();
+        shows(0, 5);
+    }
+
+    #[test]
     fn five_failures_in_a_row_open_it() {
         let (breaker, _) = closed();
         fail(&breaker, 4);
