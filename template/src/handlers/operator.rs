@@ -45,7 +45,7 @@ struct Levels {
 /// For Prometheus.
 async fn metrics(State(levels): State<Levels>) -> impl IntoResponse {
     levels.database.record_connections();
-    levels.cache.record_sizes();
+    levels.cache.record();
     levels.runtime.record();
     (
         [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],

@@ -32,7 +32,8 @@ pub(super) use self::stored::{Refused, StoredPage};
 use super::edge::UNMATCHED;
 use super::problem::{Kind, Problem};
 use crate::domain::clock::Clock;
-use crate::infra::cache::{Cache, Cached, Loaded, Source, Store}; //~{% if features contains "otel" %}
+use crate::infra::cache::{Cache, Cached, Loaded, Source, Store};
+use crate::telemetry::Handles; //~{% if features contains "otel" %}
 use crate::telemetry::traces::spans; //~{% endif %}
 
 /// Pages that may wait to be encoded in the background.

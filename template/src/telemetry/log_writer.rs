@@ -286,7 +286,7 @@ mod tests {
             .with_ansi(false)
             .with_writer(move || Lines(tell.clone()))
             .finish();
-        let (tries, tried) = mpsc::channel();
+        let (tries, has_tried) = mpsc::channel();
         let writer = LogWriter(Arc::default());
         writer.push(b"first\nsecond\n");
         let own = writer.clone();
@@ -294,7 +294,7 @@ mod tests {
         let work = thread::spawn(move || {
             tracing::subscriber::with_default(subscriber, || own.work(Full { tries, is_full }));
         });
-        tried.recv().unwrap();
+        has_tried.recv().unwrap();
         writer.push(b"third\n");
         let line = told.recv().unwrap();
         assert!(

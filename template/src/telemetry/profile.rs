@@ -31,17 +31,19 @@ impl Profile {
         Ok(self.report()?.pprof()?.encode_to_vec())
     }
 
-    /// As a flame graph.
+    /// As a flame graph; `None` if nothing ran that could be drawn.
     ///
     /// # Errors
-    /// If the samples cannot be read, or there are none because nothing ran.
-    pub fn to_svg(&self) -> anyhow::Result<Vec<u8>> {
-        let mut svg = Vec::new();
+    /// If the samples cannot be read.
+    pub fn to_svg(&self) -> anyhow::Result<Option<Vec<u8>>> {
         let report = self.report()?;
-        report
-            .flamegraph(&mut svg)
-            .context("there is nothing to draw")?;
-        Ok(svg)
+        if report.data.is_empty() {
+            return Ok(None);
+        }
+        let mut svg = Vec::new();
+        let drawn = report.flamegraph(&mut svg);
+        drawn.context("the flame graph cannot be drawn")?;
+        Ok(Some(svg))
     }
 
     fn report(&self) -> anyhow::Result<Report> {

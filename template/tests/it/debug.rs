@@ -1,5 +1,8 @@
 //! What operators see of the inside of the running service.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use axum::body::Body;
 
 use crate::support::{Answer, TestApp};
@@ -122,7 +125,13 @@ async fn a_profile_is_taken_by_one_at_a_time() {
     // The first field of the message: a sample type, with its length (the protocol buffers encoding).
     assert_eq!(taken.body.first(), Some(&0x0a));
     let path = "/debug/pprof/profile?seconds=1&format=svg";
+    let is_over = Arc::new(AtomicBool::new(false));
+    let over = Arc::clone(&is_over);
+    // Something to draw.
+    let busy = std::thread::spawn(move || while !over.load(Ordering::Relaxed) {});
     let graph = app.operator_call("GET", path, &[BEARER]).await;
+    is_over.store(true, Ordering::Relaxed);
+    busy.join().expect("it ends");
     assert_eq!(graph.header("content-type"), "image/svg+xml");
     assert!(graph.text().contains("<svg"), "{}", graph.text());
 }

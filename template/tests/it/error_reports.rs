@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use app::infra::error_reports::{ErrorReports, ErrorSettings};
 use app::infra::outbound::Outbound;
@@ -9,8 +10,7 @@ use app::settings::{Environment, Secret};
 use app::telemetry::{self, Exporter, Failure, FailureKind};
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::OriginalUri;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::routing::any;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -39,13 +39,12 @@ impl Tracker {
         let (tell, reports) = unbounded_channel();
         let may = Arc::new(Semaphore::new(0));
         let gate = Arc::clone(&may);
-        let handler =
-            async move |OriginalUri(uri): OriginalUri, headers: HeaderMap, body: Bytes| {
-                let key = headers["x-sentry-auth"].to_str().expect("text").to_owned();
-                let _ = tell.send((uri.path().to_owned(), key, event(&body)));
-                gate.acquire().await.expect("open").forget();
-                status
-            };
+        let handler = async move |uri: Uri, headers: HeaderMap, body: Bytes| {
+            let key = headers["x-sentry-auth"].to_str().expect("text").to_owned();
+            let _ = tell.send((uri.path().to_owned(), key, event(&body)));
+            gate.acquire().await.expect("open").forget();
+            status
+        };
         let routes = Router::new().fallback(any(handler));
         tokio::spawn(async move { axum::serve(listener, routes).await });
         Self {
@@ -178,17 +177,17 @@ async fn a_storm_of_failures_neither_waits_for_the_tracker_nor_fills_memory() {
     reporter.stop().await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_tracker_that_refuses_is_left_alone_for_a_while() {
+#[tokio::test]
+async fn a_tracker_that_refuses_is_left_alone_for_a_while_and_asked_once_more_at_the_end() {
     let mut tracker = Tracker::start(StatusCode::TOO_MANY_REQUESTS).await;
     tracker.may.add_permits(1000);
     let reporter = Reporter::start(tracker.address);
-    let started = tokio::time::Instant::now();
-    for cause in ["first", "second"] {
-        reporter.report(FailureKind::Internal, cause);
-        let (_, _, event) = tracker.next(&reporter).await;
-        assert_eq!(event["exception"]["values"][0]["value"], cause);
-    }
-    assert!(started.elapsed().as_secs() >= 10);
+    reporter.report(FailureKind::Internal, "first");
+    tracker.next(&reporter).await;
+    reporter.report(FailureKind::Internal, "second");
+    // Much longer than it would take, and much shorter than the ten seconds that are to pass.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(tracker.reports.is_empty());
     reporter.stop().await;
+    assert!(!tracker.reports.is_empty());
 }

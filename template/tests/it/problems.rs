@@ -224,8 +224,9 @@ async fn a_panic_is_reported_once_wherever_it_happens_and_however_many_wait_for_
     let values = store.namespace::<String>("values");
     let load = async || -> Result<Loaded<String>, Problem> { panic!("{PANIC}: in a loader") };
     let wait = async |key: &str| {
-        let loaded = values.fetch::<Problem, _>(key, &Policy::default(), load);
-        loaded.await.err().expect("a problem").into_response()
+        let policy = Policy::default();
+        let loaded = values.fetch::<Problem, _>(key, &policy, load).await;
+        loaded.err().expect("a problem").into_response()
     };
     let answers = tokio::join!(wait("a"), wait("a"), wait("a"));
     for answer in [answers.0, answers.1, answers.2] {

@@ -162,13 +162,16 @@ async fn profile(
     let finish = move || match wanted.format {
         ProfileFormat::Pprof => profile
             .to_pprof()
-            .map(|body| ("application/octet-stream", body)),
-        ProfileFormat::Svg => profile.to_svg().map(|body| ("image/svg+xml", body)),
+            .map(|body| Some(("application/octet-stream", body))),
+        ProfileFormat::Svg => profile.to_svg().map(|body| Some(("image/svg+xml", body?))),
     };
     // Names for thousands of addresses take a while.
     let finished = tokio::task::spawn_blocking(finish).await;
-    let (content_type, body) = finished
+    let finished = finished
         .map_err(|error| failed(error.into()))?
         .map_err(failed)?;
+    let Some((content_type, body)) = finished else {
+        return Err(Problem::new(Kind::Conflict).detail("Nothing ran in that time."));
+    };
     Ok((NOT_KEPT, [(CONTENT_TYPE, content_type)], body).into_response())
 }

@@ -26,7 +26,7 @@ const OVERHEAD: usize = 672;
 /// Hits of an entry that are all reported; mini-moka counts to fifteen.
 const FIRST_HITS: u32 = 8;
 
-/// After them, one in so many.
+/// After them, about one in so many.
 const SAMPLE: u32 = 32;
 
 /// The share of the free memory that is taken when no size is set.
@@ -87,11 +87,14 @@ impl<V> Entry<V> {
         self.checked.store(generation, Ordering::Relaxed);
     }
 
-    /// Whether mini-moka is to hear of this hit. Two threads may count the same one: it is a sample.
+    /// Whether mini-moka is to hear of this hit. Later ones are written down nowhere: threads would wait for each other.
     fn count_hit(&self) -> bool {
-        let hits = self.hits.load(Ordering::Relaxed).wrapping_add(1);
-        self.hits.store(hits, Ordering::Relaxed);
-        hits <= FIRST_HITS || hits.is_multiple_of(SAMPLE)
+        let hits = self.hits.load(Ordering::Relaxed);
+        if hits < FIRST_HITS {
+            self.hits.store(hits + 1, Ordering::Relaxed);
+            return true;
+        }
+        fastrand::u32(..SAMPLE) == 0
     }
 }
 

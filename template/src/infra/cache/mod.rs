@@ -279,12 +279,13 @@ impl Store {
         }
     }
 
-    /// Sets the gauges to what the tiers hold now.
+    /// Brings up to date the metrics that are not worth it with every hit: how many there were, and what the tiers hold.
     #[expect(
         clippy::cast_precision_loss,
         reason = "gauges are floats; these are estimates"
     )]
-    pub fn record_sizes(&self) {
+    pub fn record(&self) {
+        self.0.counters.l1_hits.tell();
         let stats = self.stats();
         metrics::gauge!("cache_l2_up").set(f64::from(u8::from(stats.l2_is_well)));
         for (tier, usage) in [("l1", Some(stats.l1)), ("l2", stats.l2_usage)] {

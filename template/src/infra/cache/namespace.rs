@@ -204,7 +204,7 @@ impl<V: Weigh> Cache<V> {
 
     fn count_hit(&self, place: u64, entry: &Entry<V>) {
         self.tiers.memory.count_hit(place, entry);
-        self.tiers.counters.l1_hits.increment(1);
+        self.tiers.counters.l1_hits.count();
         if entry.header.expiry.is_absent {
             self.tiers.counters.negative_hits.increment(1);
         }

@@ -4,11 +4,13 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use super::http;
-use super::process::Place;
+use super::process::{PATIENCE, Place};
 
 /// Signing in costs next to nothing.
 pub const VARIABLES: [(&str, &str); 3] = [
@@ -214,4 +216,24 @@ fn a_line_about_a_request_names_who_has_signed_in() {
         seen += 1;
     }
     assert_eq!(seen, 3, "{log:#?}");
+}
+
+#[test]
+fn sessions_that_are_not_over_are_counted() {
+    let place = Place::new();
+    let service = place.serve();
+    let writer = Writer::new(&place, &[]);
+    writer.header(service.address());
+    service.stop();
+    // They are counted at the start and then from time to time.
+    let service = place.serve();
+    let deadline = Instant::now() + PATIENCE;
+    let is_counted = || {
+        let metrics = http::get(service.operator(), "/metrics");
+        metrics.body.lines().any(|line| line == "active_sessions 1")
+    };
+    while !is_counted() {
+        assert!(Instant::now() < deadline, "the session is not counted");
+        thread::sleep(Duration::from_millis(20));
+    }
 }
