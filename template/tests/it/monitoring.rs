@@ -299,7 +299,6 @@ async fn what_is_done_to_the_service_shows_in_its_metrics() {
         "database_query_duration_seconds_count{operation=",
         "database_query_errors_total{kind=\"unique\"} ",
         "database_connections_max ",
-        "cache_load_duration_seconds_count ",
         "disk_available_bytes ",
         "disk_size_bytes ",
         "process_resident_memory_bytes ",

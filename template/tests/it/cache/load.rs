@@ -23,6 +23,7 @@ async fn a_value_is_loaded_once_and_then_read_from_memory() {
     assert_eq!(meter.count("cache_misses_total{tier=\"l1\"}"), 1);
     assert_eq!(meter.count("cache_sets_total{tier=\"l1\"}"), 1);
     assert_eq!(meter.count("cache_loads_total{result=\"ok\"}"), 1);
+    assert_eq!(meter.count("cache_load_duration_seconds_count"), 1);
 }
 
 #[tokio::test]
