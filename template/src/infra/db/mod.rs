@@ -139,7 +139,7 @@ impl Database {
                 Err(_) => sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()),
             };
             let url = &settings.url;
-            if !Class::of(&error).is_temporary() {
+            if !Class::of(&error).is_temporary_at_start() {
                 return Err(error).with_context(|| format!("the database {url} cannot be used"));
             }
             if deadline.saturating_duration_since(Instant::now()) <= pause {
