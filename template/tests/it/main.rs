@@ -11,6 +11,7 @@ mod database;
 mod debug;
 mod edge; //~{% if features contains "redis" %}
 mod fleet; //~{% endif %}
+mod injection;
 mod monitoring;
 mod openapi;
 mod operator;
