@@ -61,6 +61,14 @@ pub struct DatabaseSettings {
     pub migrate_on_start: bool,
 }
 
+impl DatabaseSettings {
+    /// Whether the password in the URL is one that is tried first, which production must not have.
+    #[must_use]
+    pub fn has_weak_password(&self) -> bool {
+        engine::has_weak_password(self.url.expose())
+    }
+}
+
 fn url_of_this_engine(url: &Secret) -> Result<(), ValidationError> {
     let rule = |rule: String| ValidationError::new("url").with_message(rule.into());
     engine::parse(url.expose()).map(drop).map_err(rule)
