@@ -60,6 +60,7 @@ async fn a_transaction_of_an_account_that_lost_against_another_is_run_again() {
     let mut mails = Mails::of(&app);
     let new = json!({ "email": EMAIL, "name": "Ada", "password": PASSWORD });
     let answer = nobody.post("/auth/register", &new).await;
+    assert_eq!(answer.status, 202, "{}", answer.text());
     let link = mails.link(EMAIL, "verify").await;
     expect(
         answer,

@@ -134,8 +134,8 @@ fn surprises(characters: &[char]) -> usize {
     let goes_on = |three: &&[char]| {
         let there: String = three.iter().collect();
         let back: String = three.iter().rev().collect();
-        let is_row = |row: &&str| row.contains(&there) || row.contains(&back);
-        three.iter().all(|c| *c == three[0]) || ROWS.iter().any(|row| is_row(&row))
+        let is_row = |row: &str| row.contains(&there) || row.contains(&back);
+        three.iter().all(|c| *c == three[0]) || ROWS.into_iter().any(is_row)
     };
     let expected = characters.windows(3).filter(goes_on).count();
     characters.len() - expected
