@@ -6,7 +6,7 @@ CREATE TABLE users (
     email         TEXT        NOT NULL CONSTRAINT users_email_key UNIQUE,
     name          TEXT        NOT NULL,
     password_hash TEXT        NOT NULL,
-    role          TEXT        NOT NULL CHECK (role IN ('member', 'editor', 'admin')),
+    role          TEXT        NOT NULL CONSTRAINT users_role_check CHECK (role IN ('member', 'editor', 'admin')),
     is_active     BOOLEAN     NOT NULL,
     verified_at   TIMESTAMPTZ,
     created_at    TIMESTAMPTZ NOT NULL,
@@ -40,7 +40,7 @@ CREATE TABLE mailed_links (
     hash       TEXT        NOT NULL PRIMARY KEY,
     user_id    UUID        NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     email      TEXT        NOT NULL, -- where it was sent
-    purpose    TEXT        NOT NULL CHECK (purpose IN ('verify', 'reset')),
+    purpose    TEXT        NOT NULL CONSTRAINT mailed_links_purpose_check CHECK (purpose IN ('verify', 'reset')),
     expires_at TIMESTAMPTZ NOT NULL
 );
 

@@ -2,11 +2,19 @@
 
 mod address;
 mod client;
+mod clock; //~{% if false %}
+#[cfg(feature = "postgres")] //~{% endif %}{% if database == "postgres" %}
+mod deadlocks; //~{% endif %}
 mod enumeration;
+mod fences; //~{% if frontend == "pages" %}
+mod forms; //~{% endif %}{% if features contains "redis" %}
+mod frozen; //~{% endif %}
 mod hostile;
+mod limits;
 mod mails; //~{% if frontend == "pages" %}
 mod pages; //~{% endif %}
 mod passwords;
+mod races;
 mod roles;
 mod sessions;
 mod tokens;

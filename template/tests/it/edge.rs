@@ -3,6 +3,7 @@
 mod bodies;
 mod clock;
 mod cors;
+mod limits;
 mod overload;
 mod rate_limit;
 
@@ -36,7 +37,17 @@ impl Edge {
     }
 
     async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
-        let mut request = request(method, path, headers, Body::empty());
+        self.send(method, path, headers, Body::empty()).await
+    }
+
+    async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Answer {
+        let mut request = request(method, path, headers, body.into());
         request.extensions_mut().insert(ClientAddress {
             ip: [192, 0, 2, 1].into(),
             is_https: false,

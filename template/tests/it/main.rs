@@ -12,6 +12,7 @@ mod debug;
 mod edge;
 mod error_reports; //~{% if features contains "redis" %}
 mod fleet; //~{% endif %}
+mod injection;
 mod monitoring;
 mod openapi;
 mod operator;

@@ -193,3 +193,71 @@ async fn what_is_allowed_is_reached_and_its_redirects_followed() {
     assert_eq!(answer.expect("an answer").status(), StatusCode::OK);
     assert_eq!(inner.asked(), 1);
 }
+
+/// Succeeds at its `lucky` request.
+async fn lucky_at(lucky: usize) -> Other {
+    let answer = move |number| match number < lucky {
+        true => StatusCode::SERVICE_UNAVAILABLE,
+        false => StatusCode::OK,
+    };
+    Other::start(move |number| answer(number).into_response()).await
+}
+
+#[tokio::test]
+async fn there_are_as_many_attempts_as_the_setting_says_and_no_more() {
+    for (lucky, status, asked) in [
+        (2, StatusCode::OK, 2),
+        (3, StatusCode::OK, 3),
+        (4, StatusCode::SERVICE_UNAVAILABLE, 3),
+    ] {
+        let other = lucky_at(lucky).await;
+        let outbound = outbound(&[("APP__OUTBOUND__ATTEMPTS", "3")]);
+        let answer = outbound.send(other.request(Method::GET)).await;
+        assert_eq!(answer.expect("an answer").status(), status, "{lucky}");
+        assert_eq!(other.asked(), asked, "{lucky}");
+    }
+}
+
+#[tokio::test]
+async fn five_redirects_are_followed_and_no_sixth() {
+    for (redirects, is_reached) in [(4, true), (5, true), (6, false)] {
+        for is_guarded in [false, true] {
+            let answer = move |number| match number > redirects {
+                true => StatusCode::OK.into_response(),
+                false => Redirect::temporary("/on").into_response(),
+            };
+            let other = Other::start(answer).await;
+            let settings = [
+                ("APP__OUTBOUND__ALLOW", r#"["127.0.0.0/8"]"#),
+                ("APP__OUTBOUND__ATTEMPTS", "1"),
+            ];
+            let outbound = outbound(&settings);
+            let request = other.request(Method::GET);
+            let answer = if is_guarded {
+                outbound.send_guarded(request).await
+            } else {
+                outbound.send(request).await
+            };
+            assert_eq!(
+                answer.is_ok(),
+                is_reached,
+                "{redirects}, guarded: {is_guarded}"
+            );
+            assert_eq!(other.asked(), redirects.min(5) + 1);
+        }
+    }
+}
+
+#[tokio::test]
+async fn four_failures_in_a_row_leave_a_host_in_use_and_five_do_not() {
+    for (failures, is_used) in [(4, true), (5, false)] {
+        let other = lucky_at(failures + 1).await;
+        let outbound = outbound(&[("APP__OUTBOUND__ATTEMPTS", "1")]);
+        for _ in 0..failures {
+            let answer = outbound.send(other.request(Method::GET)).await;
+            assert!(answer.expect("an answer").status().is_server_error());
+        }
+        let answer = outbound.send(other.request(Method::GET)).await;
+        assert_eq!(answer.is_ok(), is_used, "after {failures}");
+    }
+}

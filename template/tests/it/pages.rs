@@ -7,6 +7,7 @@ mod feed;
 mod forms;
 mod freshness;
 mod head;
+pub mod injection;
 mod sitemap;
 mod tokens;
 mod warmup;

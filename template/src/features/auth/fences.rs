@@ -1,7 +1,10 @@
-//! Who may use what of the other components: reading is for everybody, writing for whom the table below says.{% capture body %}
+//! Who may use what of the other components: reading is for everybody, writing for whom the table below says. What is below
+//! `/admin` is for administrators, be it to look at.{% capture body %}
 
 use anyhow::ensure;
 use axum::extract::FromRequestParts;
+use axum::http::HeaderValue;
+use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::middleware::from_extractor_with_state;
 
@@ -51,7 +54,8 @@ fn fenced(mut component: Component, auth: &Auth) -> Component {
     }
     let writes = from_extractor_with_state::<Writing, _>(fence.clone());
     component.pages = component.pages.wrap(|pages| pages.route_layer(writes)); //~{% if frontend == "pages" %}
-    component.forms = super::pages::fence(component.forms, fence); //~{% endif %}
+    component.forms = super::pages::fence(component.forms, fence.clone());
+    component.pages = super::pages::administrators_only(component.pages, fence); //~{% endif %}
     component
 }
 
@@ -67,24 +71,40 @@ impl Fence {
     pub async fn enter(&self, request: &mut Parts) -> Result<(), AuthError> {
         let caller = self.writer(request).await?;
         caller.enter(&mut request.extensions);
+        if is_for_administrators(request) {
+            // No cache keeps the page of who shows this, whatever its policy says of cookies.
+            let shown = HeaderValue::from_static("seen");
+            request.headers.entry(AUTHORIZATION).or_insert(shown);
+        }
         Ok(())
     }
 
     async fn writer(&self, request: &Parts) -> Result<Caller, AuthError> {
         let (headers, extensions) = (&request.headers, &request.extensions);
         let caller = self.auth.caller(headers, extensions).await?;
-        permitted(caller, self.permission)
+        let permission = if is_for_administrators(request) {
+            Permission::WriteAnything
+        } else {
+            self.permission
+        };
+        permitted(caller, permission)
     }
 }
 
-/// A write by who may write, or no write.
+/// Whether it is so without any line in a table: whoever adds a page there, and nothing else, has closed it.
+pub(super) fn is_for_administrators(request: &Parts) -> bool {
+    let below = request.uri.path().strip_prefix("/admin");
+    below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// A write, or a look at what is for administrators, by who may; or neither.
 struct Writing;
 
 impl FromRequestParts<Fence> for Writing {
     type Rejection = Problem;
 
     async fn from_request_parts(request: &mut Parts, fence: &Fence) -> Result<Self, Problem> {
-        if !request.method.is_safe() {
+        if !request.method.is_safe() || is_for_administrators(request) {
             fence.enter(request).await?;
         }
         Ok(Self)

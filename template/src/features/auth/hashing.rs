@@ -41,8 +41,8 @@ impl Hasher {
             .map_err(|error| anyhow::anyhow!("argon2 does not work: {error}"))?;
         Ok(Self {
             argon,
-            places: Arc::new(Semaphore::new(settings.at_once + settings.queue)),
-            turns: Arc::new(Semaphore::new(settings.at_once)),
+            places: Arc::new(Semaphore::new(settings.turns() + settings.queue)),
+            turns: Arc::new(Semaphore::new(settings.turns())),
             dummy: dummy.into(),
         })
     }
@@ -188,6 +188,22 @@ mod tests {
                     is_outdated
                 }
             );
+        }
+    }
+
+    #[test]
+    fn as_many_passwords_are_worked_on_as_the_setting_says_or_as_there_are_cores() {
+        for at_once in [0, 1, 3] {
+            let settings = PasswordSettings {
+                at_once,
+                queue: 2,
+                ..settings()
+            };
+            let hasher = Hasher::new(&settings).unwrap();
+            let cores = std::thread::available_parallelism().unwrap().get();
+            let expected = if at_once == 0 { cores } else { at_once };
+            assert_eq!(hasher.turns.available_permits(), expected);
+            assert_eq!(hasher.places.available_permits(), expected + 2);
         }
     }
 

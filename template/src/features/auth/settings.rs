@@ -69,12 +69,23 @@ pub struct PasswordSettings {
     pub iterations: u32,
     #[validate(range(min = 1, max = 64, message = "must be 1 to 64"))]
     pub lanes: u32,
-    /// Passwords worked on at the same time, each with `memory` and a core of its own.
-    #[validate(range(min = 1, max = 256, message = "must be 1 to 256"))]
+    /// Passwords worked on at the same time, each with `memory` and a core of its own; 0: as many as there are cores.
+    #[validate(range(max = 256, message = "must be at most 256"))]
     pub at_once: usize,
     /// Others that may wait for that; more are told to come back.
     #[validate(range(max = 10_000, message = "must be at most 10000"))]
     pub queue: usize,
+}
+
+impl PasswordSettings {
+    /// Passwords worked on at the same time. More than there are cores would only wait for each other.
+    #[must_use]
+    pub fn turns(&self) -> usize {
+        match self.at_once {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            some => some,
+        }
+    }
 }
 
 /// `[auth.mail]`

@@ -1,4 +1,4 @@
-//! Which value of a request stands behind a constraint of the database: the one table of them all.
+//! Which value of a request stands behind a constraint of the database: the one table of them all.{% capture body %}
 
 use sqlx::Error;
 
@@ -15,7 +15,15 @@ const FIELDS: &[(&str, &str)] = &[
     ("articles_status_check", "status"),
     ("articles_published_at_check", "published_at"),
     ("article_tags_pkey", "tags"),
-    ("article_tags.article_id", "tags"),
+    ("article_tags.article_id", "tags"), //~{% if features contains "auth" %}
+    ("users_email_key", "email"),
+    ("users.email", "email"),
+    ("users.name", "name"),
+    ("users_role_check", "role"),
+    ("sessions_user_id_fkey", "user"),
+    ("mailed_links.email", "email"),
+    ("mailed_links_user_id_fkey", "user"),
+    ("mailed_links_purpose_check", "purpose"), //~{% endif %}
 ];
 
 /// The field whose value broke a constraint, if the table knows it.
@@ -26,4 +34,4 @@ pub(super) fn field(error: &Error) -> Option<&'static str> {
     let broken = engine::constraint(&**error)?;
     let known = FIELDS.iter().find(|(constraint, _)| *constraint == broken);
     known.map(|(_, field)| *field)
-}
+} //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

@@ -36,6 +36,8 @@ pub enum Class {
     ReadOnly,
     /// The disk or the memory of the database is used up, or does not work.
     Storage,
+    /// The file of the database could not be opened (`SQLite`).
+    CannotOpen,
     /// A defect of this service, or a database of another shape.
     Other,
 }
@@ -78,6 +80,7 @@ impl Class {
             Self::LeftAlone => "circuit_open",
             Self::ReadOnly => "read_only",
             Self::Storage => "storage",
+            Self::CannotOpen => "cannot_open",
             Self::Other => "other",
         }
     }
@@ -101,8 +104,14 @@ impl Class {
             || self.is_outage()
             || matches!(
                 self,
-                Self::StatementTimeout | Self::LeftAlone | Self::Storage
+                Self::StatementTimeout | Self::LeftAlone | Self::Storage | Self::CannotOpen
             )
+    }
+
+    /// Whether it is worth waiting for at the start. A file that cannot be opened even once is the wrong one, or somebody
+    /// else's; one that could be, and cannot now, is so because this process is out of file descriptors.
+    pub(super) fn is_temporary_at_start(self) -> bool {
+        self.is_temporary() && self != Self::CannotOpen
     }
 }
 
@@ -133,6 +142,7 @@ fn of_code(code: &str) -> Class {
         Ok(8) => Class::ReadOnly,
         Ok(9) => Class::StatementTimeout,
         Ok(10 | 13) => Class::Storage,
+        Ok(14) => Class::CannotOpen,
         Ok(18) => Class::TooLong,
         Ok(20) => Class::BadText,
         _ => Class::Other,
@@ -202,16 +212,26 @@ mod tests {
     #[test]
     fn busy_full_and_unreachable_databases_are_worth_waiting_for() {
         for code in [
-            "5", "6", "13", "261", "517", "778", "08006", "40001", "40P01", "53100", "53300",
+            "5", "6", "13", "14", "261", "517", "778", "08006", "40001", "40P01", "53100", "53300",
             "57P03",
         ] {
             assert!(of_code(code).is_temporary(), "{code}");
         }
         for code in [
-            "1", "8", "14", "18", "2067", "22001", "25006", "28P01", "3D000", "42P01",
+            "1", "8", "18", "2067", "22001", "25006", "28P01", "3D000", "42P01",
         ] {
             assert!(!of_code(code).is_temporary(), "{code}");
         }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_opened_is_waited_for_only_if_it_could_be_before() {
+        for code in ["14", "270", "1038"] {
+            let class = of_code(code);
+            assert_eq!(class, Class::CannotOpen, "{code}");
+            assert!(class.is_temporary() && !class.is_temporary_at_start());
+        }
+        assert!(of_code("5").is_temporary_at_start());
     }
 
     #[test]

@@ -64,6 +64,14 @@ pub struct DatabaseSettings {
     pub migrate_on_start: bool,
 }
 
+impl DatabaseSettings {
+    /// Whether the password in the URL is one that is tried first, which production must not have.
+    #[must_use]
+    pub fn has_weak_password(&self) -> bool {
+        engine::has_weak_password(self.url.expose())
+    }
+}
+
 fn url_of_this_engine(url: &Secret) -> Result<(), ValidationError> {
     let rule = |rule: String| ValidationError::new("url").with_message(rule.into());
     engine::parse(url.expose()).map(drop).map_err(rule)
@@ -149,7 +157,7 @@ impl Database {
                 Err(_) => sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()),
             };
             let url = &settings.url;
-            if !Class::of(&error).is_temporary() {
+            if !Class::of(&error).is_temporary_at_start() {
                 return Err(error).with_context(|| format!("the database {url} cannot be used"));
             }
             if deadline.saturating_duration_since(Instant::now()) <= pause {

@@ -14,6 +14,18 @@ pub const BEGIN_WRITE: &str = "BEGIN";
 /// Whether a connection is asked if it is still there before it is used: a server may have been restarted.
 pub const ASK_FIRST: bool = true;
 
+/// Of those in the guides of images and of this service.
+const KNOWN_PASSWORDS: [&str; 5] = [
+    "postgres",
+    "password",
+    "changeme",
+    "postgresql",
+    "mysecretpassword",
+];
+
+/// Characters.
+const SHORTEST_PASSWORD: usize = 8;
+
 /// # Errors
 /// What the URL must be, if it is not one of `PostgreSQL`.
 pub fn parse(url: &str) -> Result<PgConnectOptions, String> {
@@ -23,6 +35,21 @@ pub fn parse(url: &str) -> Result<PgConnectOptions, String> {
         return Err(rule.to_owned());
     }
     url.parse().map_err(|error| format!("{rule}: {error}"))
+}
+
+/// Whether the password is one that is tried first. None is no weak one: a socket, a certificate or a file of passwords
+/// may say who it is.
+#[must_use]
+pub fn has_weak_password(url: &str) -> bool {
+    let (address, query) = url.split_once('?').unwrap_or((url, ""));
+    let authority = address.split("://").nth(1).unwrap_or_default();
+    let login = authority.rsplit_once('@').map_or("", |(login, _)| login);
+    let (user, password) = login.split_once(':').unwrap_or((login, ""));
+    let parameters = query.split('&');
+    let mut said = parameters.filter_map(|one| one.strip_prefix("password="));
+    let password = said.next_back().unwrap_or(password);
+    let is_known = KNOWN_PASSWORDS.contains(&password) || password == user;
+    !password.is_empty() && (is_known || password.len() < SHORTEST_PASSWORD)
 }
 
 /// # Errors
@@ -62,4 +89,33 @@ pub fn constraint(error: &dyn DatabaseError) -> Option<String> {
 /// None.
 pub fn prepare(_options: &PgConnectOptions) -> anyhow::Result<()> {
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_that_everybody_knows_is_weak_and_none_is_not() {
+        for weak in [
+            "postgres://postgres:postgres@localhost:5432/app",
+            "postgres://app:password@db/app",
+            "postgres://warehouse:warehouse@db/app?sslmode=require",
+            "postgres://app:short12@db/app",
+            "postgres://app:an-odd-long-one@db/app?password=postgres",
+            "postgres://app@db/app?sslmode=require&password=changeme",
+        ] {
+            assert!(has_weak_password(weak), "{weak}");
+        }
+        for fine in [
+            "postgres://app:short123@db/app",
+            "postgres://app:kP3%40vX9q@db:5432/app",
+            "postgres://app@db/app",
+            "postgres:///app?host=/run/postgresql",
+            "postgres://localhost/app",
+            "not a url",
+        ] {
+            assert!(!has_weak_password(fine), "{fine}");
+        }
+    }
 }

@@ -27,6 +27,12 @@ pub fn parse(url: &str) -> Result<SqliteConnectOptions, String> {
     }
 }
 
+/// A file has none.
+#[must_use]
+pub fn has_weak_password(_url: &str) -> bool {
+    false
+}
+
 /// # Errors
 /// If the URL is not one of `SQLite`.
 pub fn options(settings: &DatabaseSettings) -> anyhow::Result<SqliteConnectOptions> {

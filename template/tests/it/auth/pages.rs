@@ -73,7 +73,7 @@ fn credentials(password: &str) -> String {
     )
 }
 
-async fn signed_in(app: &TestApp) -> String {
+pub async fn signed_in(app: &TestApp) -> String {
     session(&post(app, "/login", "", &credentials(PASSWORD)).await)
 }
 

@@ -198,3 +198,35 @@ fn a_service_out_of_files_serves_again_when_there_are_some() {
     assert_eq!(service.titles(), ["Before"]);
     service.publish("After");
 }
+
+#[test]
+fn a_database_that_no_file_is_left_for_is_unavailable_and_back_when_there_are_some() {
+    let place = Place::new();
+    let with_few_files = |command| through_shell("ulimit -n 64", &command);
+    let mut service = place.start_through(with_few_files, &[]);
+    service.wait_until_it_serves();
+    service.publish("Before");
+    let mut many: Vec<_> = (0..100).map(|_| http::connect(service.address())).collect();
+    service.wait_for("cannot accept connections");
+    // Those that were accepted ask all at once for what no cache has: for more connections than the pool holds by now.
+    let mut asking: Vec<_> = many.drain(..15).collect();
+    for (n, stream) in asking.iter_mut().enumerate() {
+        let path = format!("/api/v1/articles?limit={}", n + 1);
+        let request = http::request(service.address(), "GET", &path, "", "");
+        stream.write_all(request.as_bytes()).expect("it is sent");
+    }
+    let answers: Vec<_> = asking.into_iter().map(http::read_to_end).collect();
+    for answer in &answers {
+        assert!([200, 503].contains(&answer.status), "{answer:?}");
+    }
+    let refused = answers.iter().find(|answer| answer.status == 503);
+    let refused = refused.expect("there are not enough files for all of them");
+    assert_eq!(refused.json()["type"], "/problems/unavailable");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    drop(many);
+    let started = Instant::now();
+    while service.get("/api/v1/articles?limit=50").status != 200 {
+        assert!(started.elapsed() < PATIENCE, "it never comes back");
+    }
+    service.publish("After");
+}

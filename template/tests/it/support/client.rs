@@ -43,6 +43,11 @@ impl Answer {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|error| panic!("{error} in {}", self.text()))
     }
+
+    /// The same of what may be no JSON.
+    pub fn json_or_null(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
 }
 
 pub async fn send(address: SocketAddr, mut request: Request<Body>) -> Answer {

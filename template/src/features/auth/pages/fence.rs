@@ -10,13 +10,32 @@ use axum::response::{IntoResponse, Response};
 use super::see;
 use crate::component::Routes;
 use crate::features::auth::error::AuthError;
-use crate::features::auth::fences::Fence;
+use crate::features::auth::fences::{Fence, is_for_administrators};
 use crate::http::{Kind, Problem};
 
 /// Lets only those who have the permission use `forms`, be it to look at them.
 pub fn fence(forms: Routes, fence: Fence) -> Routes {
     let layer = from_extractor_with_state::<FormUse, _>(fence);
     forms.wrap(|forms| forms.route_layer(layer))
+}
+
+/// Lets only administrators see those of `pages` that are theirs, and leads others to where they can sign in.
+pub fn administrators_only(pages: Routes, fence: Fence) -> Routes {
+    let layer = from_extractor_with_state::<AdministratorsUse, _>(fence);
+    pages.wrap(|pages| pages.route_layer(layer))
+}
+
+struct AdministratorsUse;
+
+impl FromRequestParts<Fence> for AdministratorsUse {
+    type Rejection = Response;
+
+    async fn from_request_parts(request: &mut Parts, fence: &Fence) -> Result<Self, Response> {
+        if is_for_administrators(request) {
+            FormUse::from_request_parts(request, fence).await?;
+        }
+        Ok(Self)
+    }
 }
 
 /// The use of a form by who may use it.

@@ -16,7 +16,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
-pub use self::fence::fence;
+pub use self::fence::{administrators_only, fence};
 use super::Auth;
 use super::domain::UserId;
 use super::error::AuthError;

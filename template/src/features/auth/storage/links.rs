@@ -44,7 +44,7 @@ impl Store {
         purpose: Purpose,
         expires_at: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        let replace = async {
+        let replace = || async {
             let mut tx = self.db.begin().await?;
             sqlx::query("DELETE FROM mailed_links WHERE user_id = $1 AND purpose = $2")
                 .bind(link.user)
@@ -64,7 +64,7 @@ impl Store {
             tx.commit().await
         };
         self.db
-            .timed("insert", "mailed_links", replace)
+            .write("insert", "mailed_links", replace)
             .await
             .map_err(store_error)
     }
@@ -76,14 +76,16 @@ impl Store {
         purpose: Purpose,
         now: DateTime<Utc>,
     ) -> Result<Option<Link>, StoreError> {
-        let deleted = sqlx::query(
-            "DELETE FROM mailed_links WHERE hash = $1 AND purpose = $2 AND expires_at > $3 RETURNING user_id, email",
-        )
-        .bind(token.digest())
-        .bind(purpose.as_str())
-        .bind(now)
-        .fetch_optional(self.db.pool());
-        let deleted = self.db.timed("delete", "mailed_links", deleted).await;
+        let delete = || {
+            sqlx::query(
+                "DELETE FROM mailed_links WHERE hash = $1 AND purpose = $2 AND expires_at > $3 RETURNING user_id, email",
+            )
+            .bind(token.digest())
+            .bind(purpose.as_str())
+            .bind(now)
+            .fetch_optional(self.db.pool())
+        };
+        let deleted = self.db.write("delete", "mailed_links", delete).await;
         found(deleted)
     }
 
@@ -106,10 +108,12 @@ impl Store {
     }
 
     pub async fn delete_expired_links(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
-        let deleted = sqlx::query("DELETE FROM mailed_links WHERE expires_at <= $1")
-            .bind(now)
-            .execute(self.db.pool());
-        let deleted = self.db.timed("delete", "mailed_links", deleted).await;
+        let delete = || {
+            sqlx::query("DELETE FROM mailed_links WHERE expires_at <= $1")
+                .bind(now)
+                .execute(self.db.pool())
+        };
+        let deleted = self.db.write("delete", "mailed_links", delete).await;
         deleted.map(drop).map_err(store_error)
     }
 }

@@ -66,7 +66,7 @@ type Statement<'q> = Query<'q, Driver, <Driver as sqlx::Database>::Arguments>;
 
 impl Store {
     pub async fn add_session(&self, new: &NewSession<'_>) -> Result<(), StoreError> {
-        let insert = async {
+        let insert = || async {
             let mut tx = self.db.begin().await?;
             sqlx::query(
                 "INSERT INTO sessions (id, user_id, cookie_hash, agent, created_at, seen_at, expires_at, ends_at) \
@@ -89,7 +89,7 @@ impl Store {
             tx.commit().await
         };
         self.db
-            .timed("insert", "sessions", insert)
+            .write("insert", "sessions", insert)
             .await
             .map_err(store_error)
     }
@@ -162,13 +162,14 @@ impl Store {
         now: DateTime<Utc>,
         expires_at: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        let updated =
+        let update = || {
             sqlx::query("UPDATE sessions SET seen_at = $1, expires_at = $2 WHERE id = $3")
                 .bind(now)
                 .bind(expires_at)
                 .bind(id)
-                .execute(self.db.pool());
-        let updated = self.db.timed("update", "sessions", updated).await;
+                .execute(self.db.pool())
+        };
+        let updated = self.db.write("update", "sessions", update).await;
         updated.map(drop).map_err(store_error)
     }
 
@@ -179,7 +180,7 @@ impl Store {
         new: &Token,
         now: DateTime<Utc>,
     ) -> Result<Rotation, StoreError> {
-        let rotate = async {
+        let rotate = || async {
             let mut tx = self.db.begin().await?;
             let rotated = sqlx::query_scalar(
                 "UPDATE refresh_tokens SET used_at = $1 WHERE hash = $2 AND used_at IS NULL RETURNING session_id",
@@ -212,14 +213,14 @@ impl Store {
             Ok(Rotation::Done(Box::new(user), session))
         };
         self.db
-            .timed("rotate", "refresh_tokens", rotate)
+            .write("rotate", "refresh_tokens", rotate)
             .await
             .map_err(store_error)
     }
 
     /// Whether there was such a session.
     pub async fn delete_session(&self, id: SessionId) -> Result<bool, StoreError> {
-        let delete = sqlx::query("DELETE FROM sessions WHERE id = $1").bind(id);
+        let delete = || sqlx::query("DELETE FROM sessions WHERE id = $1").bind(id);
         self.delete_sessions(delete)
             .await
             .map(|deleted| deleted > 0)
@@ -227,15 +228,19 @@ impl Store {
 
     /// Whether the user had such a session.
     pub async fn delete_session_of(&self, user: UserId, id: SessionId) -> Result<bool, StoreError> {
-        let delete = sqlx::query("DELETE FROM sessions WHERE id = $1 AND user_id = $2");
-        self.delete_sessions(delete.bind(id).bind(user))
+        let delete = || {
+            sqlx::query("DELETE FROM sessions WHERE id = $1 AND user_id = $2")
+                .bind(id)
+                .bind(user)
+        };
+        self.delete_sessions(delete)
             .await
             .map(|deleted| deleted > 0)
     }
 
     pub async fn delete_session_by_cookie(&self, cookie: &Token) -> Result<(), StoreError> {
         let delete =
-            sqlx::query("DELETE FROM sessions WHERE cookie_hash = $1").bind(cookie.digest());
+            || sqlx::query("DELETE FROM sessions WHERE cookie_hash = $1").bind(cookie.digest());
         self.delete_sessions(delete).await.map(drop)
     }
 
@@ -245,14 +250,16 @@ impl Store {
         user: UserId,
         kept: Option<SessionId>,
     ) -> Result<(), StoreError> {
-        let delete = sqlx::query("DELETE FROM sessions WHERE user_id = $1 AND id <> $2");
-        self.delete_sessions(delete.bind(user).bind(kept.unwrap_or(Uuid::nil())))
-            .await
-            .map(drop)
+        let delete = || {
+            sqlx::query("DELETE FROM sessions WHERE user_id = $1 AND id <> $2")
+                .bind(user)
+                .bind(kept.unwrap_or(Uuid::nil()))
+        };
+        self.delete_sessions(delete).await.map(drop)
     }
 
     pub async fn delete_expired_sessions(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
-        let delete = sqlx::query("DELETE FROM sessions WHERE expires_at <= $1").bind(now);
+        let delete = || sqlx::query("DELETE FROM sessions WHERE expires_at <= $1").bind(now);
         self.delete_sessions(delete).await
     }
 
@@ -266,11 +273,12 @@ impl Store {
             .map_err(store_error)
     }
 
-    async fn delete_sessions(&self, delete: Statement<'_>) -> Result<u64, StoreError> {
-        let deleted = self
-            .db
-            .timed("delete", "sessions", delete.execute(self.db.pool()))
-            .await;
+    async fn delete_sessions<'q>(
+        &self,
+        delete: impl Fn() -> Statement<'q>,
+    ) -> Result<u64, StoreError> {
+        let delete = || delete().execute(self.db.pool());
+        let deleted = self.db.write("delete", "sessions", delete).await;
         Ok(deleted.map_err(store_error)?.rows_affected())
     }
 }

@@ -15,25 +15,27 @@ impl Store {
         user: &User,
         password_hash: &str,
     ) -> Result<Option<UserId>, StoreError> {
-        let added = sqlx::query_scalar(
-            "INSERT INTO users (id, email, name, password_hash, role, is_active, verified_at, created_at, updated_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
-             ON CONFLICT (email) DO UPDATE SET name = excluded.name, password_hash = excluded.password_hash, \
-             role = excluded.role, verified_at = excluded.verified_at, updated_at = excluded.updated_at \
-             WHERE users.verified_at IS NULL RETURNING id",
-        )
-        .bind(user.id)
-        .bind(user.email.as_str())
-        .bind(user.name.as_str())
-        .bind(password_hash)
-        .bind(user.role.as_str())
-        .bind(user.is_active)
-        .bind(user.verified_at)
-        .bind(user.created_at)
-        .bind(user.updated_at)
-        .fetch_optional(self.db.pool());
+        let add = || {
+            sqlx::query_scalar(
+                "INSERT INTO users (id, email, name, password_hash, role, is_active, verified_at, created_at, updated_at) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+                 ON CONFLICT (email) DO UPDATE SET name = excluded.name, password_hash = excluded.password_hash, \
+                 role = excluded.role, verified_at = excluded.verified_at, updated_at = excluded.updated_at \
+                 WHERE users.verified_at IS NULL RETURNING id",
+            )
+            .bind(user.id)
+            .bind(user.email.as_str())
+            .bind(user.name.as_str())
+            .bind(password_hash)
+            .bind(user.role.as_str())
+            .bind(user.is_active)
+            .bind(user.verified_at)
+            .bind(user.created_at)
+            .bind(user.updated_at)
+            .fetch_optional(self.db.pool())
+        };
         self.db
-            .timed("insert", "users", added)
+            .write("insert", "users", add)
             .await
             .map_err(store_error)
     }
@@ -110,7 +112,7 @@ impl Store {
         email: &Email,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        let confirm = async {
+        let confirm = || async {
             let mut tx = self.db.begin().await?;
             sqlx::query("DELETE FROM users WHERE email = $1 AND id <> $2 AND verified_at IS NULL")
                 .bind(email.as_str())
@@ -128,20 +130,22 @@ impl Store {
             tx.commit().await
         };
         self.db
-            .timed("update", "users", confirm)
+            .write("update", "users", confirm)
             .await
             .map_err(store_error)
     }
 
     /// Removes those who asked for an account before `since`, and have no link any more that would confirm it.
     pub async fn delete_unconfirmed_users(&self, since: DateTime<Utc>) -> Result<(), StoreError> {
-        let deleted = sqlx::query(
-            "DELETE FROM users WHERE verified_at IS NULL AND updated_at <= $1 \
+        let delete = || {
+            sqlx::query(
+                "DELETE FROM users WHERE verified_at IS NULL AND updated_at <= $1 \
              AND NOT EXISTS (SELECT 1 FROM mailed_links WHERE mailed_links.user_id = users.id)",
-        )
-        .bind(since)
-        .execute(self.db.pool());
-        let deleted = self.db.timed("delete", "users", deleted).await;
+            )
+            .bind(since)
+            .execute(self.db.pool())
+        };
+        let deleted = self.db.write("delete", "users", delete).await;
         deleted.map(drop).map_err(store_error)
     }
 
@@ -151,13 +155,14 @@ impl Store {
         hash: &str,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        let updated =
+        let update = || {
             sqlx::query("UPDATE users SET password_hash = $1, updated_at = $2 WHERE id = $3")
                 .bind(hash)
                 .bind(now)
                 .bind(id)
-                .execute(self.db.pool());
-        let updated = self.db.timed("update", "users", updated).await;
+                .execute(self.db.pool())
+        };
+        let updated = self.db.write("update", "users", update).await;
         updated.map(drop).map_err(store_error)
     }
 
@@ -168,13 +173,14 @@ impl Store {
         old: &str,
         new: &str,
     ) -> Result<(), StoreError> {
-        let updated =
+        let update = || {
             sqlx::query("UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3")
                 .bind(new)
                 .bind(id)
                 .bind(old)
-                .execute(self.db.pool());
-        let updated = self.db.timed("update", "users", updated).await;
+                .execute(self.db.pool())
+        };
+        let updated = self.db.write("update", "users", update).await;
         updated.map(drop).map_err(store_error)
     }
 
@@ -184,12 +190,14 @@ impl Store {
         name: &Name,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        let updated = sqlx::query("UPDATE users SET name = $1, updated_at = $2 WHERE id = $3")
-            .bind(name.as_str())
-            .bind(now)
-            .bind(id)
-            .execute(self.db.pool());
-        let updated = self.db.timed("update", "users", updated).await;
+        let update = || {
+            sqlx::query("UPDATE users SET name = $1, updated_at = $2 WHERE id = $3")
+                .bind(name.as_str())
+                .bind(now)
+                .bind(id)
+                .execute(self.db.pool())
+        };
+        let updated = self.db.write("update", "users", update).await;
         updated.map(drop).map_err(store_error)
     }
 
@@ -201,17 +209,17 @@ impl Store {
         is_active: bool,
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
-        let updated = sqlx::query(
-            "UPDATE users SET role = $1, is_active = $2, updated_at = $3 WHERE id = $4",
-        )
-        .bind(role.as_str())
-        .bind(is_active)
-        .bind(now)
-        .bind(id)
-        .execute(self.db.pool());
+        let update = || {
+            sqlx::query("UPDATE users SET role = $1, is_active = $2, updated_at = $3 WHERE id = $4")
+                .bind(role.as_str())
+                .bind(is_active)
+                .bind(now)
+                .bind(id)
+                .execute(self.db.pool())
+        };
         let updated = self
             .db
-            .timed("update", "users", updated)
+            .write("update", "users", update)
             .await
             .map_err(store_error)?;
         Ok(updated.rows_affected() == 1)
