@@ -211,6 +211,20 @@ impl Layers {
                     .to_owned(),
             });
         }
+        let database = &settings.database;
+        let key = "database.url";
+        let message = if database.has_weak_password() {
+            "has a password that is tried first, which production takes for this machine alone"
+        } else if self.sources.contains_key(key) || database.is_a_file() {
+            return;
+        } else {
+            "must be set for production"
+        };
+        self.problems.push(Problem {
+            key: key.to_owned(),
+            source: self.source_of(key),
+            message: message.to_owned(),
+        });
     }
 
     fn add_broken_rules(&mut self, prefix: &str, errors: &ValidationErrors) {

@@ -65,10 +65,16 @@ pub struct DatabaseSettings {
 }
 
 impl DatabaseSettings {
-    /// Whether the password in the URL is one that is tried first, which production must not have.
+    /// Whether the password in the URL is one that is tried first, and others than this machine may try.
     #[must_use]
     pub fn has_weak_password(&self) -> bool {
         engine::has_weak_password(self.url.expose())
+    }
+
+    /// Whether there is no server.
+    #[must_use]
+    pub fn is_a_file(&self) -> bool {
+        engine::IS_A_FILE
     }
 }
 

@@ -1,5 +1,7 @@
 //! `PostgreSQL`: a server elsewhere, which may be slow or away when the service starts.
 
+use std::net::IpAddr;
+
 use anyhow::anyhow;
 use sqlx::ConnectOptions;
 use sqlx::error::DatabaseError;
@@ -13,6 +15,8 @@ pub const BEGIN_WRITE: &str = "BEGIN";
 
 /// Whether a connection is asked if it is still there before it is used: a server may have been restarted.
 pub const ASK_FIRST: bool = true;
+
+pub const IS_A_FILE: bool = false;
 
 /// Of those in the guides of images and of this service.
 const KNOWN_PASSWORDS: [&str; 5] = [
@@ -37,8 +41,8 @@ pub fn parse(url: &str) -> Result<PgConnectOptions, String> {
     url.parse().map_err(|error| format!("{rule}: {error}"))
 }
 
-/// Whether the password is one that is tried first. None is no weak one: a socket, a certificate or a file of passwords
-/// may say who it is.
+/// Whether the password is one that is tried first, unless the server is on this machine. None is no weak one: a socket, a
+/// certificate or a file of passwords may say who it is.
 #[must_use]
 pub fn has_weak_password(url: &str) -> bool {
     let (address, query) = url.split_once('?').unwrap_or((url, ""));
@@ -49,7 +53,16 @@ pub fn has_weak_password(url: &str) -> bool {
     let mut said = parameters.filter_map(|one| one.strip_prefix("password="));
     let password = said.next_back().unwrap_or(password);
     let is_known = KNOWN_PASSWORDS.contains(&password) || password == user;
-    !password.is_empty() && (is_known || password.len() < SHORTEST_PASSWORD)
+    let is_weak = !password.is_empty() && (is_known || password.len() < SHORTEST_PASSWORD);
+    is_weak && !is_on_this_machine(url)
+}
+
+fn is_on_this_machine(url: &str) -> bool {
+    let host = parse(url).map(|options| options.get_host().to_owned());
+    host.is_ok_and(|host| {
+        let is_loopback = |ip: IpAddr| ip.is_loopback();
+        host == "localhost" || host.starts_with('/') || host.parse().is_ok_and(is_loopback)
+    })
 }
 
 /// # Errors
@@ -98,7 +111,7 @@ mod tests {
     #[test]
     fn a_password_that_everybody_knows_is_weak_and_none_is_not() {
         for weak in [
-            "postgres://postgres:postgres@localhost:5432/app",
+            "postgres://postgres:postgres@database:5432/app",
             "postgres://app:password@db/app",
             "postgres://warehouse:warehouse@db/app?sslmode=require",
             "postgres://app:short12@db/app",
@@ -109,6 +122,8 @@ mod tests {
         }
         for fine in [
             "postgres://app:short123@db/app",
+            "postgres://postgres:postgres@localhost:5432/app",
+            "postgres://postgres:postgres@127.0.0.1/app",
             "postgres://app:kP3%40vX9q@db:5432/app",
             "postgres://app@db/app",
             "postgres:///app?host=/run/postgresql",

@@ -27,6 +27,8 @@ pub fn parse(url: &str) -> Result<SqliteConnectOptions, String> {
     }
 }
 
+pub const IS_A_FILE: bool = true;
+
 /// A file has none.
 #[must_use]
 pub fn has_weak_password(_url: &str) -> bool {

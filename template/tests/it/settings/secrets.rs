@@ -1,5 +1,7 @@
 //! What is secret: never shown, and strong enough where it counts.
 
+use std::collections::BTreeMap;
+
 use app::infra::db::Driver;
 use app::settings::Secret;
 use sqlx::Database;
@@ -123,6 +125,38 @@ fn production_refuses_a_token_that_is_short_or_known_to_everybody() {
             "",
             &[("APP_ENV", "production"), ("APP__OPERATOR__TOKEN", token)],
         );
+    }
+}
+
+#[test]
+fn production_refuses_a_database_that_nobody_named_or_whose_password_is_tried_first() {
+    let scheme = Driver::URL_SCHEMES[0];
+    let weak = format!("{scheme}://postgres:postgres@database/app");
+    let is_a_file = scheme == "sqlite";
+    let without: BTreeMap<String, String> = super::variables(&[("APP_ENV", "production")])
+        .into_iter()
+        .filter(|(name, _)| name != "DATABASE_URL")
+        .collect();
+    let mut named = without.clone();
+    named.insert("DATABASE_URL".into(), weak);
+    let cases = [
+        (
+            named,
+            "has a password that is tried first, which production takes for this machine alone",
+        ),
+        (without, "must be set for production"),
+    ];
+    for (mut variables, rule) in cases {
+        let production = app::settings::load_from(None, &variables);
+        let refused = production.err().map(|refused| refused.to_string());
+        let refused = refused.unwrap_or_default();
+        let expected = !is_a_file;
+        assert_eq!(refused.contains(rule), expected, "{refused}");
+        assert!(!refused.contains("postgres:postgres"), "{refused}");
+        variables.insert("APP_ENV".into(), "development".into());
+        let development = app::settings::load_from(None, &variables);
+        let refused = development.err().map(|refused| refused.to_string());
+        assert!(!refused.unwrap_or_default().contains(rule));
     }
 }
 
