@@ -1,5 +1,7 @@
 //! Errors as clients see them, health, and what is around every request.
 
+mod panics;
+
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,11 +13,9 @@ use app::domain::error::StoreError;
 use app::handlers::system::{self, Phase};
 use app::http::problem::Presentation;
 use app::http::{Edge, Problem};
-use app::infra::cache::{LoadFailed, Loaded, Policy, Store};
 use app::infra::rate_limit::RateLimits;
 use app::telemetry::{self, Exporter, Failure, FailureKind};
 use axum::body::Body;
-use axum::response::IntoResponse;
 use serde_json::json;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::task::TaskTracker;
@@ -191,55 +191,6 @@ async fn failures_are_counted_by_kind_and_handed_to_the_sink() {
         let line = metrics.lines().find(|line| line.starts_with(&series));
         assert!(line.is_some_and(|line| !line.ends_with(" 0")), "{line:?}");
     }
-}
-
-/// What panics say in the tests below, and nowhere else.
-const PANIC: &str = "a panic that a test wanted";
-
-#[tokio::test]
-async fn a_panic_is_reported_once_wherever_it_happens_and_however_many_wait_for_it() {
-    telemetry::report_panics();
-    let (tell, told) = std::sync::mpsc::channel();
-    telemetry::attach_sink(move |failure: &Failure<'_>| {
-        let (kind, cause) = (failure.kind, failure.cause.unwrap_or_default());
-        if cause.contains(PANIC) {
-            let _ = tell.send((kind, failure.request_id.to_owned(), cause.to_owned()));
-        }
-    });
-    let reported = || {
-        let told: Vec<_> = told.try_iter().collect();
-        for (kind, _, cause) in &told {
-            assert_eq!(*kind, FailureKind::Panic);
-            assert!(cause.contains("problems.rs:"), "where it was: {cause}");
-        }
-        told.len()
-    };
-
-    let panics = async || -> Problem { panic!("{PANIC}: in a handler") };
-    let routes = Routes::new().get("/", panics).post("/", panics);
-    answer_of(routes, &[], "/").await;
-    assert_eq!(reported(), 1, "in a handler");
-
-    let store = Store::in_memory(Home::new().await.settings(&[]).cache, Clock::system());
-    let values = store.namespace::<String>("values");
-    let load = async || -> Result<Loaded<String>, Problem> { panic!("{PANIC}: in a loader") };
-    let wait = async |key: &str| {
-        let policy = Policy::default();
-        let loaded = values.fetch::<Problem, _>(key, &policy, load).await;
-        loaded.err().expect("a problem").into_response()
-    };
-    let answers = tokio::join!(wait("a"), wait("a"), wait("a"));
-    for answer in [answers.0, answers.1, answers.2] {
-        assert_eq!(answer.status(), 500);
-        let routes = Routes::new().get("/", async || Problem::from(LoadFailed::Panicked));
-        let answer = answer_of(routes, &[], "/").await;
-        assert_eq!(answer.json()["type"], "/problems/internal");
-    }
-    assert_eq!(reported(), 1, "in a loader");
-    tokio::spawn(async { panic!("{PANIC}: in a task") })
-        .await
-        .expect_err("a panic");
-    assert_eq!(reported(), 1, "in a task");
 }
 
 #[tokio::test(start_paused = true)]

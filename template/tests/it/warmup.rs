@@ -10,7 +10,7 @@ use anyhow::bail;
 use app::component::Routes;
 use app::domain::error::StoreError;
 use app::http::problem::Presentation;
-use app::http::{Edge, Problem, visit};
+use app::http::{Edge, Kind, Problem, visit};
 use app::infra::cache::{LoadFailed, Loaded, Policy, Source, Store, Warm};
 use axum::response::Redirect;
 use tokio::sync::{Semaphore, mpsc};
@@ -217,7 +217,9 @@ async fn a_visit_says_where_the_page_was_and_what_went_wrong() {
 #[tokio::test]
 async fn what_a_page_logs_names_it() {
     let log = Log::start();
-    let routes = Routes::new().get("/broken", async || -> Problem { panic!("in pieces") });
+    let routes = Routes::new().get("/broken", async || {
+        Problem::new(Kind::Internal).cause(anyhow::anyhow!("in pieces"))
+    });
     let settings = Home::new().await.settings(&[]).server;
     let routes = Edge::private(
         routes,

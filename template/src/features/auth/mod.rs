@@ -20,6 +20,7 @@ mod token;
 
 use std::sync::Arc;
 
+use axum::extract::DefaultBodyLimit;
 use metrics::{describe_counter, describe_gauge};
 
 use self::access_token::Keys;
@@ -38,6 +39,9 @@ pub use self::domain::{Permission, Role};
 pub use self::guard::{ManageUsers, Needs, Require, SignedIn};
 pub use self::sessions::Caller;
 pub use self::settings::AuthSettings;
+
+/// Bytes of a request to one of its routes: what somebody says of themselves is short.
+const MOST_BODY: u64 = 16 * 1024;
 
 /// Accounts and sessions, for handlers and fences. A cheap handle.
 #[derive(Clone)]
@@ -107,10 +111,12 @@ impl Auth {
             pages = pages.merge(mail::routes(platform.settings.auth.mail.dir.clone()));
         } //~{% if frontend == "pages" %}
         pages = pages.merge(pages::routes(self.clone(), platform)); //~{% endif %}
+        let most = platform.settings.server.max_body.as_u64().min(MOST_BODY);
+        let limit = DefaultBodyLimit::max(usize::try_from(most).unwrap_or(usize::MAX));
         Component {
             name: "accounts",
-            api: api::routes(self),
-            pages,
+            api: api::routes(self).layer(limit),
+            pages: pages.wrap(|pages| pages.layer(limit)),
             tasks: vec![
                 Task::new("session sweep", sweep),
                 Task::new("mail", deliver),

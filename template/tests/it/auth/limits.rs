@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use axum::body::Body;
 use serde_json::{Value, json};
 use sqlx::Connection;
 
 use super::client::{Client, PASSWORD, sign_up};
 use super::mails::Mails;
-use crate::support::{Answer, JSON, TestApp};
+use crate::support::{ARTICLES, Answer, JSON, TestApp};
 
 const EMAIL: &str = "ada@example.com";
 
@@ -285,4 +286,21 @@ async fn mailed_links_end_at_their_last_moment() {
     };
     let hour = Duration::from_hours(1);
     assert_lifetime("a way back", &[], hour, forget, is_reset).await;
+}
+
+#[tokio::test]
+async fn a_request_about_accounts_has_16_kib_and_others_have_more() {
+    let app = TestApp::start().await;
+    // A document may be followed by as much white space as its sender likes.
+    let ask = async |path: &str, bytes: usize| {
+        let body = format!("{:bytes$}", "{}");
+        app.call("POST", path, &[JSON], Body::from(body))
+            .await
+            .status
+    };
+    for (bytes, expected) in [(16 * 1024 - 1, 422), (16 * 1024, 422), (16 * 1024 + 1, 413)] {
+        assert_eq!(ask("/api/v1/auth/login", bytes).await, expected, "{bytes}");
+    }
+    let article = ask(ARTICLES, 16 * 1024 + 1).await;
+    assert_ne!(article, 413);
 }
