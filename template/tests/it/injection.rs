@@ -2,6 +2,7 @@
 //! nothing.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use app::infra::db::Driver;
 use serde_json::{Map, Value, json};
@@ -123,9 +124,8 @@ fn kind(document: &Value, schema: &Value) -> Kind {
         );
     }
     if let Some(either) = schema["oneOf"].as_array() {
-        let kinds = either.iter().map(|schema| kind(document, schema));
+        let mut kinds = either.iter().map(|schema| kind(document, schema));
         return kinds
-            .into_iter()
             .find(|kind| *kind != Kind::Other)
             .unwrap_or(Kind::Other);
     }
@@ -136,10 +136,12 @@ fn kind(document: &Value, schema: &Value) -> Kind {
                 .as_array()
                 .is_some_and(|types| types.contains(&json!(name)))
     };
-    match () {
-        () if is("string") => Kind::Text,
-        () if is("array") && kind(document, &schema["items"]) == Kind::Text => Kind::Texts,
-        () => Kind::Other,
+    if is("string") {
+        Kind::Text
+    } else if is("array") && kind(document, &schema["items"]) == Kind::Text {
+        Kind::Texts
+    } else {
+        Kind::Other
     }
 }
 
@@ -186,8 +188,13 @@ fn plain(name: &str) -> Value {
     }
 }
 
-fn escaped(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+/// As a part of an address.
+pub fn escaped(text: &str) -> String {
+    let mut escaped = String::new();
+    for byte in text.bytes() {
+        write!(escaped, "%{byte:02X}").expect("memory");
+    }
+    escaped
 }
 
 /// A request with `attack` in one place: `name`, of the body or among the parameters.

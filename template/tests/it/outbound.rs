@@ -196,9 +196,12 @@ async fn what_is_allowed_is_reached_and_its_redirects_followed() {
 
 /// Succeeds at its `lucky` request.
 async fn lucky_at(lucky: usize) -> Other {
-    let answer = move |number| match number < lucky {
-        true => StatusCode::SERVICE_UNAVAILABLE,
-        false => StatusCode::OK,
+    let answer = move |number| {
+        if number < lucky {
+            StatusCode::SERVICE_UNAVAILABLE
+        } else {
+            StatusCode::OK
+        }
     };
     Other::start(move |number| answer(number).into_response()).await
 }
@@ -222,9 +225,12 @@ async fn there_are_as_many_attempts_as_the_setting_says_and_no_more() {
 async fn five_redirects_are_followed_and_no_sixth() {
     for (redirects, is_reached) in [(4, true), (5, true), (6, false)] {
         for is_guarded in [false, true] {
-            let answer = move |number| match number > redirects {
-                true => StatusCode::OK.into_response(),
-                false => Redirect::temporary("/on").into_response(),
+            let answer = move |number| {
+                if number > redirects {
+                    StatusCode::OK.into_response()
+                } else {
+                    Redirect::temporary("/on").into_response()
+                }
             };
             let other = Other::start(answer).await;
             let settings = [

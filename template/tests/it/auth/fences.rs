@@ -122,12 +122,12 @@ async fn secret() -> &'static str {
 fn owned(pages: &PageCache, made: &Arc<AtomicUsize>) -> Component {
     let (pages, made) = (pages.clone(), Arc::clone(made));
     let kept = async move |request: Parts| {
-        let make = async move || {
+        let render = async move || {
             made.fetch_add(1, Ordering::SeqCst);
             Ok::<_, http::Problem>(Page::html("secret".to_owned()))
         };
         let policy = CachePolicy::new().ignoring_cookies();
-        pages.render(&request, "/admin/kept", &policy, make).await
+        pages.render(&request, "/admin/kept", &policy, render).await
     };
     let pages = Routes::new()
         .get("/admin", secret)
@@ -157,7 +157,7 @@ const BELOW: [&str; 7] = [
 
 #[tokio::test]
 async fn a_page_below_admin_is_shown_to_administrators_and_nobody_else() {
-    let service = Owned::start().await;
+    let service = Box::pin(Owned::start()).await;
     for path in BELOW {
         for method in ["GET", "HEAD"] {
             let nobody = service.ask(method, path, ("accept", "text/html")).await;
@@ -183,7 +183,7 @@ async fn a_page_below_admin_is_shown_to_administrators_and_nobody_else() {
 
 #[tokio::test]
 async fn what_is_done_below_admin_is_done_by_administrators() {
-    let service = Owned::start().await;
+    let service = Box::pin(Owned::start()).await;
     let header = ("accept", "text/html");
     let nobody = service.ask("POST", "/admin/report", header).await;
     assert_eq!(nobody.status, 401);
@@ -195,7 +195,7 @@ async fn what_is_done_below_admin_is_done_by_administrators() {
 
 #[tokio::test]
 async fn what_only_looks_like_it_is_for_everybody() {
-    let service = Owned::start().await;
+    let service = Box::pin(Owned::start()).await;
     for path in ["/administration", "/about/admin"] {
         let page = service.ask("GET", path, ("accept", "text/html")).await;
         assert_eq!((page.status, page.text()), (200, "public"), "{path}");
@@ -204,7 +204,7 @@ async fn what_only_looks_like_it_is_for_everybody() {
 
 #[tokio::test]
 async fn a_page_below_admin_stays_in_no_cache_although_its_policy_says_so() {
-    let service = Owned::start().await;
+    let service = Box::pin(Owned::start()).await;
     let cookie = service.browser().await;
     for visit in 1..=2 {
         let page = service.ask("GET", "/admin/kept", ("cookie", &cookie)).await;

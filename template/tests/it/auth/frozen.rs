@@ -37,6 +37,23 @@ async fn recover(app: &TestApp) {
     }
 }
 
+/// An administrator who has made an editor of `here`, and the path of that user.
+async fn with_editor(app: &TestApp, here: &Client) -> (Client, String) {
+    let admin = Client::admin(app).await;
+    let me = here.get("/users/me").await.json()["id"].clone();
+    let user = format!("/users/{}", me.as_str().expect("an id"));
+    admin.send("PATCH", &user, r#"{"role":"editor"}"#).await;
+    (admin, user)
+}
+
+/// Somebody who may read what there is, and not write.
+async fn assert_no_editor(app: &TestApp, here: &Client, when: &str) {
+    let refused = here.post("/articles", &published("After")).await;
+    assert_eq!(refused.status, 403, "{when}: no editor any more");
+    let read = app.get(&format!("{ARTICLES}/by-slug/before")).await;
+    assert_eq!(read.status, 200, "{when}");
+}
+
 #[tokio::test]
 async fn while_redis_hangs_everybody_is_who_they_are_and_who_is_signed_out_stays_out() {
     let server = RedisServer::start().await;
@@ -53,10 +70,7 @@ async fn while_redis_hangs_everybody_is_who_they_are_and_who_is_signed_out_stays
     let out_meanwhile = Client::of(&app).bearer(&meanwhile);
     assert_eq!(out_meanwhile.get("/users/me").await.status, 200);
     let spent = here.log_in(EMAIL, PASSWORD).await;
-    let admin = Client::admin(&app).await;
-    let me = here.get("/users/me").await.json()["id"].clone();
-    let user = format!("/users/{}", me.as_str().expect("an id"));
-    admin.send("PATCH", &user, r#"{"role":"editor"}"#).await;
+    let (admin, user) = with_editor(&app, &here).await;
     assert_eq!(
         here.post("/articles", &published("Before")).await.status,
         201
@@ -94,12 +108,9 @@ async fn while_redis_hangs_everybody_is_who_they_are_and_who_is_signed_out_stays
         ] {
             assert_eq!(who.get("/users/me").await.status, status, "{when}");
         }
-        let refused = here.post("/articles", &published("After")).await;
-        assert_eq!(refused.status, 403, "{when}: no editor any more");
+        assert_no_editor(&app, &here, when).await;
         let refused = here.refresh(&meanwhile.json()["refresh_token"]).await;
         assert_eq!(refused.status, 401, "{when}");
-        let read = app.get(&format!("{ARTICLES}/by-slug/before")).await;
-        assert_eq!(read.status, 200, "{when}");
     };
     is_as_it_should_be("frozen").await;
     server.thaw();

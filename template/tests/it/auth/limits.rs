@@ -12,6 +12,9 @@ use crate::support::{ARTICLES, Answer, JSON, TestApp};
 
 const EMAIL: &str = "ada@example.com";
 
+/// A text of so many characters.
+type Make = fn(usize) -> String;
+
 /// Letters that nothing is known of, `n` of them.
 fn noise(n: usize) -> String {
     "äzbycxdwevfugthsirjqkplomn"
@@ -41,7 +44,6 @@ async fn what_is_told_at_a_registration_is_as_long_as_it_may_be() {
         new[field] = json!(value);
         nobody.post("/auth/register", &new).await.status
     };
-    type Make = fn(usize) -> String;
     let limits: [(&str, Make, usize, usize); 3] = [
         ("password", noise, 12, 128),
         ("name", noise, 1, 80),
@@ -184,14 +186,14 @@ async fn assert_lifetime<T>(
     is_good: impl AsyncFn(&TestApp, T) -> bool,
 ) {
     for (passed, good) in [
-        (lifetime - STEP, true),
+        (lifetime.saturating_sub(STEP), true),
         (lifetime, false),
         (lifetime + STEP, false),
     ] {
         let app = TestApp::with(overrides).await;
-        let begun = begin(&app).await;
+        let made = begin(&app).await;
         app.clock.advance(passed);
-        assert_eq!(is_good(&app, begun).await, good, "{what} after {passed:?}");
+        assert_eq!(is_good(&app, made).await, good, "{what} after {passed:?}");
     }
 }
 
