@@ -10,7 +10,7 @@
 //! - [`ship`], [`image`]: do the scripts, workflows and manifests hold, and is the image small, without privileges, and serving?
 //! - [`process`], [`tools`]: child processes, and the programs a fresh machine lacks.
 //! - [`browser`]: what does a service look like in Chromium?
-//! - [`suite`], [`demo`], [`bench`]: the commands.
+//! - [`suite`], [`demo`], [`bench`], [`release`]: the commands.
 
 pub mod accounts;
 pub mod bench;
@@ -26,6 +26,7 @@ pub mod profiles;
 pub mod prometheus;
 pub mod proof;
 pub mod redis;
+pub mod release;
 pub mod repo;
 pub mod service;
 pub mod ship;
