@@ -1,5 +1,7 @@
 //! The steps of the suite about what leaves the machine: scripts, workflows, manifests, the image.
 
+pub mod shims;
+
 use std::path::Path;
 use std::process::Command;
 
