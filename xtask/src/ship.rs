@@ -1,7 +1,9 @@
 //! The steps of the suite about what leaves the machine: scripts, workflows, manifests, the image.
 
 pub mod shims;
+mod workflows;
 
+use std::env;
 use std::path::Path;
 use std::process::Command;
 
@@ -15,7 +17,15 @@ use crate::service;
 use crate::suite::Suite;
 use crate::tools;
 
-/// Runs the lints that projects bring for what is not Rust, for every kind of manifest there is.
+/// Projects with every kind of manifest, workflow and script there is: database, what browsers get, features.
+const KINDS: [(&str, &str, &str); 4] = [
+    ("sqlite", "pages", ""),
+    ("sqlite", "spa", "auth,otel,redis"),
+    ("postgres", "pages", "auth,pwa"),
+    ("postgres", "none", "otel,redis"),
+];
+
+/// Runs the lints that projects bring for what is not Rust, and holds the template's own workflows against the same.
 pub fn linted(suite: &mut Suite) -> Result<()> {
     for program in ["python3", "kubectl"] {
         if tools::on_path(&[program]).is_none() {
@@ -23,19 +33,50 @@ pub fn linted(suite: &mut Suite) -> Result<()> {
         }
     }
     let tools = repo::target().join("lint");
-    for database in ["sqlite", "postgres"] {
-        for (suffix, features) in [("", ""), ("-redis", "auth,redis")] {
-            let name = format!("axle-ship-{database}{suffix}");
-            let answers = [("database", database), ("features", features)];
-            let project = demo::generated_with(&name, &answers)?;
-            let mut lint = Command::new("scripts/lint");
-            // Installed once for all of them.
-            lint.current_dir(&project).env("LINT_TOOLS", &tools);
-            suite.check(lint)?;
-            allowed(suite, &project)?;
-        }
+    for (number, (database, frontend, features)) in KINDS.into_iter().enumerate() {
+        let name = format!("axle-ship-{number}");
+        let answers = [
+            ("database", database),
+            ("frontend", frontend),
+            ("features", features),
+        ];
+        let project = demo::generated_with(&name, &answers)?;
+        let mut lint = Command::new("scripts/lint");
+        // Installed once for all of them.
+        lint.current_dir(&project).env("LINT_TOOLS", &tools);
+        suite.check(lint)?;
+        allowed(suite, &project)?;
     }
-    Ok(())
+    own_workflows(suite, &tools.join("bin"))?;
+    // All projects have the same.
+    let folders = [repo::root(), &repo::target().join("axle-ship-0")];
+    let folders = folders.map(|folder| folder.join(".github/workflows"));
+    workflows::linted(suite, &folders, &tools)
+}
+
+/// What `scripts/lint` of a project does with its `.github`.
+fn own_workflows(suite: &mut Suite, linters: &Path) -> Result<()> {
+    for (schema, files) in [
+        ("vendor.github-workflows", ".github/workflows/*.yml"),
+        ("vendor.dependabot", ".github/dependabot.yml"),
+    ] {
+        let mut check = Command::new("bash");
+        let script = format!("check-jsonschema --builtin-schema {schema} {files}");
+        check.args(["-c", &script]);
+        suite.check(with_linters(check, linters))?;
+    }
+    let mut zizmor = Command::new("zizmor");
+    zizmor.args(["--offline", "--no-progress", ".github"]);
+    suite.check(with_linters(zizmor, linters))
+}
+
+/// The command in the repository, with the programs that `scripts/lint` has installed.
+fn with_linters(mut command: Command, linters: &Path) -> Command {
+    let path = env::var("PATH").unwrap_or_default();
+    command
+        .current_dir(repo::root())
+        .env("PATH", format!("{}:{path}", linters.display()));
+    command
 }
 
 /// Holds the dependencies against `deny.toml`, where cargo-deny is installed: to build it takes minutes. Its list of known
@@ -85,6 +126,11 @@ pub fn image(suite: &mut Suite) -> Result<()> {
         ensure!(status == 200, "{path} answered {status}");
     }
     container.asks_itself(&format!("/app/{name}"))?;
+    if tools::on_path(&["kubectl"]).is_none() {
+        suite.skip("ship: steps of workflows", "kubectl is not installed")?;
+    } else {
+        workflows::executed(suite, &project, &format!("http://{}", container.address))?;
+    }
     let code = container.stop()?;
     ensure!(
         code == 0,
