@@ -11,6 +11,7 @@ use anyhow::{Result, anyhow, ensure};
 
 use crate::demo;
 use crate::image;
+use crate::postgres;
 use crate::process;
 use crate::repo;
 use crate::service;
@@ -139,15 +140,34 @@ pub fn image(suite: &mut Suite) -> Result<()> {
     );
     suite.count_one();
     drop(container);
-    pod(suite, &store, &project, tag)
+    if tools::on_path(&["kubectl"]).is_none() {
+        return suite.skip(
+            "ship: the pods of the manifests",
+            "kubectl is not installed",
+        );
+    }
+    pod(suite, &store.play(&project, tag, &[])?, &project)?;
+    deployment(suite, &store)
 }
 
-fn pod(suite: &mut Suite, store: &image::Store, project: &Path, tag: &str) -> Result<()> {
-    if tools::on_path(&["kubectl"]).is_none() {
-        return suite.skip("ship: the pod of the manifests", "kubectl is not installed");
-    }
-    let pod = store.play(project, tag)?;
+/// The pod of a Deployment: that of the default service on PostgreSQL, after its migration. The binary is that of a debug
+/// build, which the contract is asked of too.
+fn deployment(suite: &mut Suite, store: &image::Store) -> Result<()> {
+    let name = "axle-contract-postgres";
+    let tag = "localhost/app:postgres";
+    let project = demo::generated_with(name, &[("database", "postgres")])?;
+    process::run(service::cargo(&project).arg("build"))?;
+    store.wrap(&project, &service::binary(name, "debug"), tag)?;
+    let database = format!("pod_{}", std::process::id());
+    let url = postgres::create_database(&suite.postgres_url()?, &database)?;
+    let url = url.replace("127.0.0.1", image::HOST);
+    let pod = store.play(&project, tag, &[("DATABASE_URL", url)])?;
+    self::pod(suite, &pod, &project)
+}
+
+fn pod(suite: &mut Suite, pod: &image::Pod<'_>, project: &Path) -> Result<()> {
     pod.examine()?;
+    pod.listens_where_it_is_said(project)?;
     let code = pod.stop()?;
     ensure!(
         code == 0,
