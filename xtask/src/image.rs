@@ -7,6 +7,7 @@ mod docker;
 mod pod;
 mod ports;
 
+pub use docker::blocks;
 pub use pod::{HOST, Pod};
 
 use std::env;

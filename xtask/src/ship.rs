@@ -1,5 +1,6 @@
 //! The steps of the suite about what leaves the machine: scripts, workflows, manifests, the image.
 
+mod guide;
 pub mod shims;
 mod workflows;
 
@@ -120,6 +121,7 @@ pub fn image(suite: &mut Suite) -> Result<()> {
     suite.check(script)?;
     store.see_run(&mut step_by_step, &paths)?;
     suite.count_one();
+    guide::watched(suite, &store, &project)?;
     store.examine(tag)?;
     let container = store.start(tag)?;
     for path in paths {
@@ -131,6 +133,7 @@ pub fn image(suite: &mut Suite) -> Result<()> {
         suite.skip("ship: steps of workflows", "kubectl is not installed")?;
     } else {
         workflows::executed(suite, &project, &format!("http://{}", container.address))?;
+        guide::without_cluster(suite, &project)?;
     }
     let code = container.stop()?;
     ensure!(
