@@ -18,6 +18,7 @@ const SOURCES: [&str; 7] = [
 ];
 
 pub fn stamp_all() {
+    println!("cargo::rerun-if-env-changed=BUILD_EPOCH");
     println!("cargo::rerun-if-env-changed=SOURCE_DATE_EPOCH");
     println!("cargo::rerun-if-env-changed=GIT_COMMIT");
     let mut files = BTreeSet::new();
@@ -40,8 +41,10 @@ pub fn stamp_all() {
     let commit = env::var("GIT_COMMIT")
         .unwrap_or_else(|_| output("git", &["rev-parse", "--short=12", "HEAD"]));
     stamp("BUILD_COMMIT", &commit);
-    // https://reproducible-builds.org/specs/source-date-epoch/
-    let time = env::var("SOURCE_DATE_EPOCH").map(|seconds| format!("@{seconds}"));
+    // https://reproducible-builds.org/specs/source-date-epoch/ . Crates with C code are compiled anew when that changes, so the
+    // Dockerfile says the time of a commit in a variable that only this reads.
+    let time = env::var("BUILD_EPOCH").or_else(|_| env::var("SOURCE_DATE_EPOCH"));
+    let time = time.map(|seconds| format!("@{seconds}"));
     let time = time.as_deref().unwrap_or("now");
     stamp(
         "BUILD_TIME",

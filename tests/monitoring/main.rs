@@ -7,16 +7,13 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use serde_json::Value;
-use watch::{Watch, scaled};
+use watch::Watch;
+use xtask::monitoring::{dashboards, expressions, panels, without_data};
 use xtask::postgres::free_port;
 use xtask::process;
 use xtask::prometheus::program;
 use xtask::redis::Redis;
 use xtask::repo;
-
-/// Panels count what happens in so many seconds.
-const WINDOW: &str = "5s";
 
 fn monitoring() -> PathBuf {
     repo::root().join("monitoring")
@@ -26,23 +23,6 @@ fn monitoring() -> PathBuf {
 fn files(folder: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(monitoring().join(folder)).expect(folder);
     entries.map(|file| file.expect("a file").path()).collect()
-}
-
-fn dashboards() -> Vec<(String, Value)> {
-    files("grafana/dashboards")
-        .into_iter()
-        .map(|path| {
-            let text = fs::read_to_string(&path).expect("a dashboard");
-            let name = path.file_stem().expect("a name").display().to_string();
-            (name, serde_json::from_str(&text).expect("JSON"))
-        })
-        .collect()
-}
-
-/// The panels of a dashboard that show something.
-fn panels(dashboard: &Value) -> impl Iterator<Item = &Value> {
-    let panels = dashboard["panels"].as_array().expect("panels");
-    panels.iter().filter(|panel| panel["type"] != "row")
 }
 
 #[test]
@@ -72,7 +52,7 @@ fn promtool_and_amtool_have_nothing_to_say() {
 #[test]
 fn dashboards_are_complete() {
     let mut uids = BTreeSet::new();
-    for (name, dashboard) in dashboards() {
+    for (name, dashboard) in dashboards(&monitoring()).expect("dashboards") {
         let uid = dashboard["uid"].as_str().expect("a uid");
         assert!(uids.insert(uid.to_owned()), "{uid} is there twice");
         let variables = dashboard["templating"]["list"]
@@ -136,19 +116,7 @@ fn every_panel_and_every_recorded_ratio_has_data_under_load() {
     let (url, nowhere) = (redis.url(), nowhere());
     let settings = everything(&url, &nowhere);
     let watch = Watch::start(&settings).expect("a service that is watched");
-    let mut wanted: Vec<(String, String)> = Vec::new();
-    for (name, dashboard) in dashboards() {
-        for panel in panels(&dashboard) {
-            for target in panel["targets"].as_array().expect("targets") {
-                let expression = target["expr"].as_str().expect("an expression");
-                let expression = expression.replace("$__rate_interval", WINDOW);
-                let expression = ["$job", "$namespace", "$instance"]
-                    .iter()
-                    .fold(expression, |text, variable| text.replace(variable, ".*"));
-                wanted.push((format!("{name}: {}", panel["title"]), expression));
-            }
-        }
-    }
+    let mut wanted = expressions(&monitoring()).expect("dashboards");
     for file in files("prometheus/rules") {
         let rules = fs::read_to_string(file).expect("rules");
         let lines = rules.lines().map(str::trim);
@@ -156,7 +124,7 @@ fn every_panel_and_every_recorded_ratio_has_data_under_load() {
         wanted.extend(recorded.map(|name| ("a rule".to_owned(), name.to_owned())));
     }
     assert!(wanted.len() > 60, "{}", wanted.len());
-    let missing = watch.wait_for_data(wanted);
+    let missing = without_data(watch.prometheus(), wanted).expect("expressions");
     assert!(
         missing.is_empty(),
         "without data: {missing:#?}\n{}",
@@ -201,11 +169,4 @@ fn what_breaks_is_told_and_what_is_mended_too() {
         "resolved",
         &["CacheSecondTierDown", "AvailabilityBudgetBurnsFast"],
     );
-}
-
-#[test]
-fn a_minute_becomes_a_second_and_names_stay() {
-    let rule = "record: job:x:rate5m\nexpr: rate(a_total[5m]) > 0.1 and b[3d] offset 1h\nfor: 15s";
-    let faster = "record: job:x:rate5m\nexpr: rate(a_total[5000ms]) > 0.1 and b[4320000ms] offset 60000ms\nfor: 250ms";
-    assert_eq!(scaled(rule), faster);
 }

@@ -6,7 +6,6 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver};
@@ -16,17 +15,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
+use xtask::monitoring::{self, PATIENCE};
 use xtask::postgres::free_port;
 use xtask::process;
-use xtask::prometheus::{self, Server, program};
+use xtask::prometheus::{self, Server};
 use xtask::repo;
 use xtask::service::{self, Service};
-
-/// A minute in the shipped files is a second here.
-const FASTER: u64 = 60;
-
-/// How long something may take to show.
-const PATIENCE: Duration = Duration::from_mins(2);
 
 /// How long the service stands still, and how many requests it has in its hands meanwhile.
 const HANG: Duration = Duration::from_millis(300);
@@ -71,26 +65,9 @@ impl Watch {
         })
     }
 
-    /// Which of the expressions, each with its place, never get data.
-    pub fn wait_for_data(&self, mut wanted: Vec<(String, String)>) -> Vec<(String, String)> {
-        let deadline = Instant::now() + PATIENCE;
-        while !wanted.is_empty() && Instant::now() < deadline {
-            wanted.retain(|(place, expression)| {
-                let answer = self.ask(expression);
-                let answer = answer.unwrap_or_else(|error| panic!("{place}: {error:#}"));
-                // A rate of nothing, or a ratio without requests, says nothing either.
-                answer.trim().is_empty() || answer.lines().all(|line| line.contains("=> NaN"))
-            });
-        }
-        wanted
-    }
-
-    fn ask(&self, expression: &str) -> Result<String> {
-        let url = format!("http://{}", self.prometheus.address);
-        let mut query = Command::new(program("promtool")?);
-        query.args(["query", "instant", &url, expression]);
-        let output = process::capture(&mut query)?;
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    /// Where Prometheus is asked.
+    pub fn prometheus(&self) -> &str {
+        &self.prometheus.address
     }
 
     /// Waits until the webhook was told of every one of `alerts` that it is `status`.
@@ -193,69 +170,18 @@ fn start_service(
 /// Copies of the shipped files with the ports of this test.
 fn configure(folder: &Path, [operator, own, alerting, webhook]: [u16; 4]) -> Result<()> {
     let shipped = repo::root().join("monitoring");
-    fs::create_dir(folder.join("rules"))?;
-    for rules in fs::read_dir(shipped.join("prometheus/rules"))? {
-        let rules = rules?;
-        let text = fs::read_to_string(rules.path())?;
-        fs::write(folder.join("rules").join(rules.file_name()), scaled(&text))?;
-    }
-    let text = scaled(&fs::read_to_string(
-        shipped.join("prometheus/prometheus.yml"),
-    )?);
-    let ports = [(":2112", operator), (":9090", own), (":9093", alerting)];
-    let text = ports.iter().fold(text, |text, (usual, port)| {
-        text.replace(usual, &format!(":{port}"))
-    });
-    fs::write(folder.join("prometheus.yml"), text)?;
-    let text = scaled(&fs::read_to_string(
-        shipped.join("alertmanager/alertmanager.yml"),
-    )?);
-    // The example of a receiver, switched on.
-    let text = text
-        .replace("# webhook_configs:", "webhook_configs:")
-        .replace(
-            "#   - url: http://127.0.0.1:9099/",
-            &format!("  - url: http://127.0.0.1:{webhook}/"),
-        );
-    fs::write(folder.join("alertmanager.yml"), text)?;
-    Ok(())
-}
-
-/// Every duration a sixtieth of what it was, in milliseconds.
-pub fn scaled(text: &str) -> String {
-    let mut faster = String::new();
-    let mut rest = text;
-    while let Some(start) = rest.find(|c: char| c.is_ascii_digit()) {
-        let end = rest[start..].find(|c: char| !c.is_ascii_digit());
-        let end = end.map_or(rest.len(), |length| start + length);
-        let seconds = match rest[end..].chars().next() {
-            Some('s') => 1,
-            Some('m') => 60,
-            Some('h') => 3600,
-            Some('d') => 86_400,
-            _ => 0,
-        };
-        let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == '.';
-        let begins = !rest[..start].ends_with(is_word);
-        let ends = !rest[end..].chars().nth(1).is_some_and(is_word);
-        faster.push_str(&rest[..start]);
-        match rest[start..end].parse::<u64>() {
-            Ok(number) if seconds > 0 && begins && ends => {
-                let millis = number * seconds * 1000 / FASTER;
-                faster.push_str(&millis.to_string());
-                faster.push_str("ms");
-                rest = &rest[end + 1..];
-            }
-            _ => {
-                // The whole word, so that no digit in it begins a duration.
-                let length = rest[end..].find(|c| !is_word(c));
-                let end = length.map_or(rest.len(), |length| end + length);
-                faster.push_str(&rest[start..end]);
-                rest = &rest[end..];
-            }
-        }
-    }
-    faster + rest
+    monitoring::copy_faster(&shipped, folder, |text| {
+        let ports = [(":2112", operator), (":9090", own), (":9093", alerting)];
+        let text = ports.iter().fold(text, |text, (usual, port)| {
+            text.replace(usual, &format!(":{port}"))
+        });
+        // The example of a receiver, switched on.
+        text.replace("# webhook_configs:", "webhook_configs:")
+            .replace(
+                "#   - url: http://127.0.0.1:9099/",
+                &format!("  - url: http://127.0.0.1:{webhook}/"),
+            )
+    })
 }
 
 /// Visitors of all kinds, until it is dropped.

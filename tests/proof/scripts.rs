@@ -2,9 +2,12 @@
 
 use std::env;
 use std::fs::{self, Permissions};
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::thread;
 
 use anyhow::Result;
 use axle_tests::Workshop;
@@ -57,6 +60,10 @@ impl Stage {
 
     /// Deploys `image` to staging; kubectl fails when it is asked for what has `refused` in it.
     fn deploy(&self, image: &str, refused: &str) -> Result<Output> {
+        process::output(&mut self.deployment(image, refused)?)
+    }
+
+    fn deployment(&self, image: &str, refused: &str) -> Result<Command> {
         let path = env::var("PATH")?;
         let mut deploy = Command::new("scripts/deploy");
         deploy
@@ -64,7 +71,7 @@ impl Stage {
             .current_dir(&self.project)
             .env("PATH", format!("{}:{path}", self.programs.path().display()))
             .env("REFUSE", refused);
-        process::output(&mut deploy)
+        Ok(deploy)
     }
 
     /// The verbs kubectl was asked for, in order.
@@ -124,6 +131,49 @@ fn a_version_that_does_not_get_ready_is_taken_back() -> Result<()> {
     assert!(!output.status.success(), "{output:?}");
     let expected = ["apply", "rollout status", "rollout undo", "rollout status"];
     assert_eq!(stage.asked(), expected);
+    Ok(())
+}
+
+/// Answers 200 at `/health/ready` and 503 everywhere else, until the test ends.
+fn half_well() -> Result<String> {
+    let listener = TcpListener::bind(("127.0.0.1", 0))?;
+    let address = format!("http://{}", listener.local_addr()?);
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let mut reader = BufReader::new(&stream);
+            let mut head = String::new();
+            while reader.read_line(&mut head).is_ok_and(|length| length > 2) {}
+            let status = if head.starts_with("GET /health/ready ") {
+                "200 OK"
+            } else {
+                "503 Service Unavailable"
+            };
+            let answer =
+                format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            if (&stream).write_all(answer.as_bytes()).is_err() {
+                return;
+            }
+        }
+    });
+    Ok(address)
+}
+
+#[test]
+fn a_version_that_is_ready_and_answers_wrongly_is_taken_back() -> Result<()> {
+    let Some(stage) = Stage::set("a_version_that_answers_wrongly", "sqlite")? else {
+        return Ok(());
+    };
+    let mut deployment = stage.deployment(IMAGE, "nothing at all")?;
+    let output = process::output(deployment.arg(half_well()?))?;
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("503") && said.contains("back to the one before"),
+        "{said}"
+    );
+    let expected = ["apply", "rollout status", "rollout undo", "rollout status"];
+    assert_eq!(stage.asked(), expected);
+    assert!(stage.leaves_nothing_behind());
     Ok(())
 }
 

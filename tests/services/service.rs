@@ -17,6 +17,7 @@ use xtask::profiles::Profile;
 use xtask::redis;
 use xtask::repo;
 use xtask::service::{self, Service};
+use xtask::ship::shims::Shims;
 use xtask::suite::POSTGRES_URL;
 use xtask::tools;
 
@@ -105,19 +106,48 @@ impl Generated {
         Ok(())
     }
 
+    /// A script of the project, which wants the lock as the first build leaves it.
+    fn script(&self, name: &str) -> Result<Command> {
+        let mut metadata = service::cargo(self.project()?);
+        process::capture(metadata.args(["metadata", "--format-version", "1"]))?;
+        Ok(service::script(self.project()?, name))
+    }
+
+    /// As its pipeline does, but with the compiler that is here: `rustup` would fetch the one of `rust-version`.
+    pub fn passes_its_own_check(&self) -> Result<()> {
+        let compiler = process::capture(Command::new("rustc").args(["--print", "sysroot"]))?;
+        let compiler = String::from_utf8(compiler.stdout)?;
+        let shims = Shims::new()?;
+        shims.record("rustup", "")?;
+        // Programs themselves, not those of rustup that look for the one that is wanted.
+        let [shims_first, compiler] = [shims.path(), format!("{}/bin", compiler.trim())];
+        let (first, rest) = shims_first.split_once(':').context("a PATH has folders")?;
+        let mut check = self.script("scripts/check")?;
+        check.env("PATH", format!("{first}:{compiler}:{rest}"));
+        process::capture(&mut check)?;
+        let asked = shims.asked();
+        let wanted = "rustup toolchain install 1.";
+        ensure!(
+            asked.len() == 1 && asked[0].starts_with(wanted),
+            "{asked:?}"
+        );
+        Ok(())
+    }
+
+    /// As its pipeline does.
     pub fn passes_its_own_tests(&self) -> Result<()> {
-        self.passes(&["test"])
+        self.passes(self.script("scripts/test")?)
     }
 
     /// The same without those of the cache and of cached pages. They take most of the time, and run in the defaults and,
     /// on both databases and with Redis, in the template as it stands.
     pub fn passes_the_tests_beside_the_cache(&self) -> Result<()> {
-        self.passes(&["test", "--", "--skip", "cache::", "--skip", "fleet::"])
+        let mut test = service::cargo(self.project()?);
+        test.args(["test", "--", "--skip", "cache::", "--skip", "fleet::"]);
+        self.passes(test)
     }
 
-    fn passes(&self, words: &[&str]) -> Result<()> {
-        let mut test = service::cargo(self.project()?);
-        test.args(words);
+    fn passes(&self, mut test: Command) -> Result<()> {
         if self.needs_postgres() {
             test.env(POSTGRES_URL, self.postgres_url()?);
         }

@@ -73,7 +73,7 @@ pub fn application(suite: &mut Suite) -> Result<()> {
     let name = "axle-spa";
     let project = demo::generated_with(name, &[("frontend", "spa")])?;
     let folder = project.join("frontend");
-    process::run(&mut npm_ci(&folder))?;
+    process::run(&mut tools::npm_ci(&folder))?;
     for script in ["check", "test", "build"] {
         let mut npm = Command::new("npm");
         npm.args(["run", script]).current_dir(&folder);
@@ -121,7 +121,7 @@ fn is_ready(suite: &mut Suite) -> Result<bool> {
         suite.skip("browser", &format!("{error:#}"))?;
         return Ok(false);
     }
-    process::run(&mut npm_ci(&scripts()))?;
+    process::run(&mut tools::npm_ci(&scripts()))?;
     Ok(true)
 }
 
@@ -138,11 +138,4 @@ fn script<const N: usize>(name: &str, arguments: [&String; N]) -> Command {
 fn screenshots(name: &str) -> String {
     let folder = repo::target().join("screenshots").join(name);
     folder.display().to_string()
-}
-
-fn npm_ci(folder: &Path) -> Command {
-    let mut npm = Command::new("npm");
-    npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
-        .current_dir(folder);
-    npm
 }

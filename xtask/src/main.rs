@@ -1,4 +1,4 @@
-//! The command line: `cargo xtask demo`, `test`, `render`, `bless`, `mutate`, `bench`.
+//! The command line: `cargo xtask demo`, `test`, `render`, `bless`, `mutate`, `bench`, `release`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
 use xtask::generate::{self, Request, Tool};
 use xtask::template::Config;
-use xtask::{bench, demo, process, profiles, proof, repo, suite};
+use xtask::{bench, demo, process, profiles, proof, release, repo, suite};
 
 #[derive(Parser)]
 #[command(
@@ -43,6 +43,11 @@ enum Command {
     Mutate,
     /// Measure generation, start and memory; prints a Markdown table
     Bench(bench::Options),
+    /// Hold a tag against the versions in the repository, and print what has changed
+    Release {
+        /// `v` and the newest version of CHANGELOG.md
+        tag: String,
+    },
 }
 
 fn main() -> ExitCode {
@@ -64,6 +69,7 @@ fn run(command: Command) -> Result<()> {
         Command::Bless => bless(),
         Command::Mutate => suite::mutate(),
         Command::Bench(options) => bench::run(&options),
+        Command::Release { tag } => release::run(&tag),
     }
 }
 

@@ -81,7 +81,13 @@ pub fn terminate(leader: Pid) {
 /// scripts and would make cargo build everything twice.
 #[must_use]
 pub fn cargo() -> Command {
-    let mut command = Command::new("cargo");
+    with_cargo("cargo".as_ref())
+}
+
+/// The same for a program that calls cargo.
+#[must_use]
+pub fn with_cargo(program: &OsStr) -> Command {
+    let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
         let of_this_build = [

@@ -23,10 +23,13 @@ pub struct Server {
     pub address: String,
 }
 
-/// Prometheus with the configuration in `folder`, where it keeps its data too.
+/// Prometheus with the configuration in `folder`, which has the parts of `monitoring/`; there it keeps its data too.
 pub fn prometheus(folder: &Path, port: u16) -> Result<Server> {
     let arguments = [
-        format!("--config.file={}", folder.join("prometheus.yml").display()),
+        format!(
+            "--config.file={}",
+            folder.join("prometheus/prometheus.yml").display()
+        ),
         format!("--storage.tsdb.path={}", folder.join("tsdb").display()),
         format!("--web.listen-address=127.0.0.1:{port}"),
     ];
@@ -38,7 +41,7 @@ pub fn alertmanager(folder: &Path, port: u16) -> Result<Server> {
     let arguments = [
         format!(
             "--config.file={}",
-            folder.join("alertmanager.yml").display()
+            folder.join("alertmanager/alertmanager.yml").display()
         ),
         format!("--storage.path={}", folder.join("silences").display()),
         format!("--web.listen-address=127.0.0.1:{port}"),
@@ -63,7 +66,8 @@ pub fn program(name: &str) -> Result<PathBuf> {
 }
 
 impl Server {
-    fn start(program: &Path, arguments: &[String], folder: &Path, port: u16) -> Result<Self> {
+    /// Starts `program` and waits until it is ready on `port`; what it says goes to a file in `folder`.
+    pub fn start(program: &Path, arguments: &[String], folder: &Path, port: u16) -> Result<Self> {
         let name = program.file_name().unwrap_or_default().display();
         let log = folder.join(format!("{name}.log"));
         let file = File::create(&log).context("cannot write a log file")?;

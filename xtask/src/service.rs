@@ -25,7 +25,16 @@ const PATIENCE: Duration = Duration::from_secs(45);
 /// same folder faster is left out: it is a third of the size, and most are built once.
 #[must_use]
 pub fn cargo(folder: &Path) -> Command {
-    let mut command = process::cargo();
+    building(process::cargo(), folder)
+}
+
+/// The same for a script of the service's, such as `scripts/test`, which calls cargo.
+#[must_use]
+pub fn script(folder: &Path, name: &str) -> Command {
+    building(process::with_cargo(name.as_ref()), folder)
+}
+
+fn building(mut command: Command, folder: &Path) -> Command {
     command
         .current_dir(folder)
         .env("CARGO_TARGET_DIR", repo::services_target())

@@ -1,5 +1,10 @@
 //! The steps of the suite about what leaves the machine: scripts, workflows, manifests, the image.
 
+mod guide;
+pub mod shims;
+mod workflows;
+
+use std::env;
 use std::path::Path;
 use std::process::Command;
 
@@ -7,13 +12,22 @@ use anyhow::{Result, anyhow, ensure};
 
 use crate::demo;
 use crate::image;
+use crate::postgres;
 use crate::process;
 use crate::repo;
 use crate::service;
 use crate::suite::Suite;
 use crate::tools;
 
-/// Runs the lints that projects bring for what is not Rust, for every kind of manifest there is.
+/// Projects with every kind of manifest, workflow and script there is: database, what browsers get, features.
+const KINDS: [(&str, &str, &str); 4] = [
+    ("sqlite", "pages", ""),
+    ("sqlite", "spa", "auth,otel,redis"),
+    ("postgres", "pages", "auth,pwa"),
+    ("postgres", "none", "otel,redis"),
+];
+
+/// Runs the lints that projects bring for what is not Rust, and holds the template's own workflows against the same.
 pub fn linted(suite: &mut Suite) -> Result<()> {
     for program in ["python3", "kubectl"] {
         if tools::on_path(&[program]).is_none() {
@@ -21,19 +35,50 @@ pub fn linted(suite: &mut Suite) -> Result<()> {
         }
     }
     let tools = repo::target().join("lint");
-    for database in ["sqlite", "postgres"] {
-        for (suffix, features) in [("", ""), ("-redis", "auth,redis")] {
-            let name = format!("axle-ship-{database}{suffix}");
-            let answers = [("database", database), ("features", features)];
-            let project = demo::generated_with(&name, &answers)?;
-            let mut lint = Command::new("scripts/lint");
-            // Installed once for all of them.
-            lint.current_dir(&project).env("LINT_TOOLS", &tools);
-            suite.check(lint)?;
-            allowed(suite, &project)?;
-        }
+    for (number, (database, frontend, features)) in KINDS.into_iter().enumerate() {
+        let name = format!("axle-ship-{number}");
+        let answers = [
+            ("database", database),
+            ("frontend", frontend),
+            ("features", features),
+        ];
+        let project = demo::generated_with(&name, &answers)?;
+        let mut lint = Command::new("scripts/lint");
+        // Installed once for all of them.
+        lint.current_dir(&project).env("LINT_TOOLS", &tools);
+        suite.check(lint)?;
+        allowed(suite, &project)?;
     }
-    Ok(())
+    own_workflows(suite, &tools.join("bin"))?;
+    // All projects have the same.
+    let folders = [repo::root(), &repo::target().join("axle-ship-0")];
+    let folders = folders.map(|folder| folder.join(".github/workflows"));
+    workflows::linted(suite, &folders, &tools)
+}
+
+/// What `scripts/lint` of a project does with its `.github`.
+fn own_workflows(suite: &mut Suite, linters: &Path) -> Result<()> {
+    for (schema, files) in [
+        ("vendor.github-workflows", ".github/workflows/*.yml"),
+        ("vendor.dependabot", ".github/dependabot.yml"),
+    ] {
+        let mut check = Command::new("bash");
+        let script = format!("check-jsonschema --builtin-schema {schema} {files}");
+        check.args(["-c", &script]);
+        suite.check(with_linters(check, linters))?;
+    }
+    let mut zizmor = Command::new("zizmor");
+    zizmor.args(["--offline", "--no-progress", ".github"]);
+    suite.check(with_linters(zizmor, linters))
+}
+
+/// The command in the repository, with the programs that `scripts/lint` has installed.
+fn with_linters(mut command: Command, linters: &Path) -> Command {
+    let path = env::var("PATH").unwrap_or_default();
+    command
+        .current_dir(repo::root())
+        .env("PATH", format!("{}:{path}", linters.display()));
+    command
 }
 
 /// Holds the dependencies against `deny.toml`, where cargo-deny is installed: to build it takes minutes. Its list of known
@@ -76,6 +121,7 @@ pub fn image(suite: &mut Suite) -> Result<()> {
     suite.check(script)?;
     store.see_run(&mut step_by_step, &paths)?;
     suite.count_one();
+    guide::watched(suite, &store, &project)?;
     store.examine(tag)?;
     let container = store.start(tag)?;
     for path in paths {
@@ -83,6 +129,12 @@ pub fn image(suite: &mut Suite) -> Result<()> {
         ensure!(status == 200, "{path} answered {status}");
     }
     container.asks_itself(&format!("/app/{name}"))?;
+    if tools::on_path(&["kubectl"]).is_none() {
+        suite.skip("ship: steps of workflows", "kubectl is not installed")?;
+    } else {
+        workflows::executed(suite, &project, &format!("http://{}", container.address))?;
+        guide::without_cluster(suite, &project)?;
+    }
     let code = container.stop()?;
     ensure!(
         code == 0,
@@ -91,15 +143,34 @@ pub fn image(suite: &mut Suite) -> Result<()> {
     );
     suite.count_one();
     drop(container);
-    pod(suite, &store, &project, tag)
+    if tools::on_path(&["kubectl"]).is_none() {
+        return suite.skip(
+            "ship: the pods of the manifests",
+            "kubectl is not installed",
+        );
+    }
+    pod(suite, &store.play(&project, tag, &[])?, &project)?;
+    deployment(suite, &store)
 }
 
-fn pod(suite: &mut Suite, store: &image::Store, project: &Path, tag: &str) -> Result<()> {
-    if tools::on_path(&["kubectl"]).is_none() {
-        return suite.skip("ship: the pod of the manifests", "kubectl is not installed");
-    }
-    let pod = store.play(project, tag)?;
+/// The pod of a Deployment: that of the default service on PostgreSQL, after its migration. The binary is that of a debug
+/// build, which the contract is asked of too.
+fn deployment(suite: &mut Suite, store: &image::Store) -> Result<()> {
+    let name = "axle-contract-postgres";
+    let tag = "localhost/app:postgres";
+    let project = demo::generated_with(name, &[("database", "postgres")])?;
+    process::run(service::cargo(&project).arg("build"))?;
+    store.wrap(&project, &service::binary(name, "debug"), tag)?;
+    let database = format!("pod_{}", std::process::id());
+    let url = postgres::create_database(&suite.postgres_url()?, &database)?;
+    let url = url.replace("127.0.0.1", image::HOST);
+    let pod = store.play(&project, tag, &[("DATABASE_URL", url)])?;
+    self::pod(suite, &pod, &project)
+}
+
+fn pod(suite: &mut Suite, pod: &image::Pod<'_>, project: &Path) -> Result<()> {
     pod.examine()?;
+    pod.listens_where_it_is_said(project)?;
     let code = pod.stop()?;
     ensure!(
         code == 0,

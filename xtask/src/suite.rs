@@ -256,6 +256,12 @@ fn require_room(target: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Whether there is a step of this name.
+#[cfg(test)]
+pub fn has_step(wanted: &str) -> bool {
+    STEPS.iter().any(|(name, _)| *name == wanted)
+}
+
 /// Notes that this machine cannot run the check called `name`; the summary lists it.
 pub fn skip(name: &str, reason: &str) {
     let line = format!("{name}: {reason}");

@@ -92,3 +92,12 @@ pub fn apt_install(package: &str) -> Result<()> {
             .env("DEBIAN_FRONTEND", "noninteractive"),
     )
 }
+
+/// Installs what the `package-lock.json` in `folder` names.
+#[must_use]
+pub fn npm_ci(folder: &Path) -> Command {
+    let mut npm = Command::new("npm");
+    npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+        .current_dir(folder);
+    npm
+}

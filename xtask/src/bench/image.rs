@@ -3,11 +3,11 @@
 use std::fs;
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 
 use super::{HANDLER, median};
 use crate::demo;
-use crate::image::{Store, obstacle};
+use crate::image::{LARGEST_RELEASE, Store, obstacle};
 use crate::repo;
 
 const NAME: &str = "axle-image";
@@ -26,6 +26,8 @@ pub fn run() -> Result<()> {
     let cold = Instant::now();
     store.build(&project, TAG)?;
     let cold = cold.elapsed();
+    let size = store.size(TAG)?;
+    ensure!(size <= LARGEST_RELEASE, "the image has {size} bytes");
 
     let handler = project.join(HANDLER);
     let source = fs::read_to_string(&handler)?;
@@ -45,7 +47,7 @@ pub fn run() -> Result<()> {
         Ok(took)
     })?;
     println!("\n| measured | result |\n|---|---|");
-    println!("| image, release | {} kB |", store.size(TAG)? / 1000);
+    println!("| image, release | {} kB |", size / 1000);
     println!("| image from nothing | {:.0} s |", cold.as_secs_f32());
     println!(
         "| image after an edited handler | {:.0} s |",

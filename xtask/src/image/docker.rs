@@ -3,7 +3,7 @@
 use std::env;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,22 +20,30 @@ const ADDRESS: &str = "127.0.0.1:8080";
 /// How long a container may take to answer whose image is built first.
 const PATIENCE_WITH_BUILD: Duration = Duration::from_mins(15);
 
+/// The shell blocks of the project's `docs/deploy.md` under `heading`.
+pub fn blocks(project: &Path, heading: &str) -> Result<Vec<String>> {
+    let guide = project.join("docs/deploy.md");
+    let guide = fs::read_to_string(guide).context("there is no docs/deploy.md")?;
+    let chapter = format!("\n## {heading}\n");
+    let (_, chapter) = guide
+        .split_once(&chapter)
+        .with_context(|| format!("docs/deploy.md has nothing about {heading:?}"))?;
+    let chapter = chapter.split("\n## ").next().unwrap_or_default();
+    let blocks = chapter.split("```sh\n").skip(1);
+    let blocks = blocks.filter_map(|block| block.split("```").next());
+    Ok(blocks.map(str::to_owned).collect())
+}
+
 impl Store {
     /// The commands of the project's `docs/deploy.md` under `heading`, block by block, ready to be run as they stand.
     pub fn commands(&self, project: &Path, heading: &str) -> Result<Vec<Command>> {
-        let guide = project.join("docs/deploy.md");
-        let guide = fs::read_to_string(guide).context("there is no docs/deploy.md")?;
-        let chapter = format!("\n## {heading}\n");
-        let (_, chapter) = guide
-            .split_once(&chapter)
-            .with_context(|| format!("docs/deploy.md has nothing about {heading:?}"))?;
-        let chapter = chapter.split("\n## ").next().unwrap_or_default();
-        let blocks = chapter.split("```sh\n").skip(1);
-        let blocks = blocks.filter_map(|block| block.split("```").next());
-        blocks.map(|block| self.shell(project, block)).collect()
+        let blocks = blocks(project, heading)?;
+        let shell = |block: &String| self.shell(project, block);
+        blocks.iter().map(shell).collect()
     }
 
-    fn shell(&self, project: &Path, script: &str) -> Result<Command> {
+    /// A shell that runs `script` in `project`; its `docker` is this store.
+    pub fn shell(&self, project: &Path, script: &str) -> Result<Command> {
         let folder = self.docker()?;
         let path = env::var("PATH").unwrap_or_default();
         let mut shell = Command::new("bash");
@@ -68,14 +76,34 @@ impl Store {
         });
         let script = format!(
             "#!/bin/sh\n{}command=$1\nshift\ncase $command in\nbuild) exec {} \"$@\" ;;\n\
-             run) exec podman run --pull never --no-healthcheck \"$@\" ;;\n*) exec podman \"$command\" \"$@\" ;;\nesac\n",
+             run) exec podman run --pull never --no-healthcheck \"$@\" ;;\n\
+             compose) echo \"$*\" >> {} ;;\n*) exec podman \"$command\" \"$@\" ;;\nesac\n",
             settings.collect::<String>(),
             words.join(" "),
+            self.composed().display(),
         );
         let program = folder.join("docker");
         fs::write(&program, script)?;
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
         Ok(folder.display().to_string())
+    }
+
+    /// Where `docker compose` writes down what it is asked for: it starts nothing.
+    #[must_use]
+    pub fn composed(&self) -> PathBuf {
+        self.folder.join("composed")
+    }
+
+    /// Stops and removes every container, with all that they have stored.
+    pub fn clear(&self) -> Result<()> {
+        for words in [
+            &["stop", "--all", "--time", "30"][..],
+            &["rm", "--all", "--force", "--volumes"],
+            &["volume", "rm", "--all", "--force"],
+        ] {
+            process::capture(self.command("podman").args(words))?;
+        }
+        Ok(())
     }
 
     /// Waits until the service that `command` runs in a container answers at `paths`, then stops it.
@@ -91,8 +119,7 @@ impl Store {
         let mut stop = self.command("podman");
         process::capture(stop.args(["stop", "--all", "--time", "30"]))?;
         let status = child.wait()?;
-        let mut remove = self.command("podman");
-        process::capture(remove.args(["volume", "rm", "--all", "--force"]))?;
+        self.clear()?;
         seen?;
         ensure!(status.success(), "the container ended with {status}");
         Ok(())

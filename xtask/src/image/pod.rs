@@ -24,13 +24,22 @@ use crate::service;
 const POD: &str = "app-pod-0";
 const CONTAINER: &str = "app-pod-0-app";
 
+/// The pod of the migration.
+const MIGRATION: &str = "app-migration";
+
+/// In a pod, this machine.
+pub const HOST: &str = "10.0.2.2";
+
 /// A running pod, gone with its volumes when dropped.
 pub struct Pod<'a> {
     store: &'a Store,
     manifest: PathBuf,
+    migration: PathBuf,
     /// The names of what `podman play kube --down` leaves behind.
     secret: String,
     volumes: Vec<String>,
+    /// The ports of this machine that lead to those of the container, by their names.
+    pub(super) ports: BTreeMap<String, u16>,
     /// What each probe asks: a port of this machine and a path.
     probes: Vec<(u16, String)>,
     /// As whom the manifest wants it to run.
@@ -38,13 +47,14 @@ pub struct Pod<'a> {
 }
 
 impl Store {
-    /// Starts the pod of the manifests for development with the image `tag`, and waits until its probes are content.
-    pub fn play(&self, project: &Path, tag: &str) -> Result<Pod<'_>> {
+    /// Starts the pod of the manifests for development with the image `tag`, after the migration where there is one, and
+    /// waits until its probes are content. What the rest of the cluster would be is told by `env`.
+    pub fn play(&self, project: &Path, tag: &str, env: &[(&str, String)]) -> Result<Pod<'_>> {
         let manifests = rendered(&project.join("k8s/overlays/development"))?;
         let workload = find(&manifests, &["Deployment", "StatefulSet"])?;
         let (claims, mut template) = with_claims(workload);
         let container = &mut template["spec"]["containers"][0];
-        container["image"] = tag.into();
+        set_up(container, tag, env);
         let ports = publish(container)?;
         let probes = take_probes(container, &ports)?;
         let user = template["spec"]["securityContext"]["runAsUser"].as_u64();
@@ -56,14 +66,20 @@ impl Store {
         let settings = find(&manifests, &["ConfigMap"])?;
         let secret = find(&manifests, &["Secret"])?;
         let documents = claims.iter().chain([settings, &deployment]);
-        let documents: Vec<String> = documents.map(Value::to_string).collect();
-        self.write("pod.yaml", &documents.join("\n---\n"))?;
-        self.write("secret.json", &secret["data"].to_string())?;
+        self.write("pod.yaml", &joined(documents))?;
+        let mut data = secret["data"].clone();
+        for (name, _) in env {
+            // podman lets a secret have the last word, Kubernetes the setting.
+            data.as_object_mut().and_then(|data| data.remove(*name));
+        }
+        self.write("secret.json", &data.to_string())?;
         let pod = Pod {
             store: self,
             manifest: self.folder.join("pod.yaml"),
+            migration: self.folder.join("migration.yaml"),
             secret: name(secret).to_owned(),
             volumes: claims.iter().map(|claim| name(claim).to_owned()).collect(),
+            ports,
             probes,
             user: user.context("the pod may run as anybody")?,
         };
@@ -73,12 +89,37 @@ impl Store {
         let mut create = self.command("podman");
         create.args(["secret", "create", &pod.secret]);
         process::capture(create.arg(data))?;
-        let mut play = self.command("podman");
-        play.args(["play", "kube", "--network", "slirp4netns"]);
-        process::capture(play.arg(&pod.manifest))?;
+        if let Ok(job) = find(&manifests, &["Job"]) {
+            let mut template = job["spec"]["template"].clone();
+            set_up(&mut template["spec"]["containers"][0], tag, env);
+            let migration = json!({
+                "apiVersion": "v1", "kind": "Pod", "metadata": { "name": MIGRATION },
+                "spec": template["spec"],
+            });
+            self.write(
+                "migration.yaml",
+                &joined([settings, &migration].into_iter()),
+            )?;
+            pod.migrate()?;
+        }
+        pod.start(&pod.manifest)?;
         pod.wait_for_probes()?;
         Ok(pod)
     }
+}
+
+/// Gives a container its image, and settings of its own.
+fn set_up(container: &mut Value, tag: &str, env: &[(&str, String)]) {
+    container["image"] = tag.into();
+    let env = env.iter();
+    container["env"] = env
+        .map(|(name, value)| json!({ "name": name, "value": value }))
+        .collect();
+}
+
+fn joined<'a>(documents: impl Iterator<Item = &'a Value>) -> String {
+    let documents: Vec<String> = documents.map(Value::to_string).collect();
+    documents.join("\n---\n")
 }
 
 /// The template of a workload's pods, and the claims that a `StatefulSet` would make for its volumes.
@@ -104,6 +145,28 @@ impl Pod<'_> {
         let mut podman = self.store.command("podman");
         let output = process::capture(podman.args(words))?;
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+
+    fn start(&self, manifest: &Path) -> Result<()> {
+        let mut play = self.store.command("podman");
+        play.args(["play", "kube", "--network"])
+            .arg("slirp4netns:allow_host_loopback=true")
+            .arg(manifest);
+        process::capture(&mut play)?;
+        Ok(())
+    }
+
+    /// Runs the migration to its end.
+    fn migrate(&self) -> Result<()> {
+        self.start(&self.migration)?;
+        let container = format!("{MIGRATION}-app");
+        let code = self.podman(&["wait", &container])?;
+        let mut logs = self.store.command("podman");
+        let logs = process::capture(logs.args(["logs", &container]))?;
+        let said = String::from_utf8_lossy(&logs.stderr);
+        ensure!(code == "0", "the migration ended with {code}:\n{said}");
+        println!("{}", said.lines().last().unwrap_or_default());
+        Ok(())
     }
 
     fn wait_for_probes(&self) -> Result<()> {
@@ -132,9 +195,14 @@ impl Pod<'_> {
         Ok(String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
+    /// The process of the service, as this machine counts.
+    pub(super) fn pid(&self) -> Result<String> {
+        self.podman(&["inspect", "--format", "{{.State.Pid}}", CONTAINER])
+    }
+
     /// Fails unless the kernel holds the service to what the manifest says of it.
     pub fn examine(&self) -> Result<()> {
-        let pid = self.podman(&["inspect", "--format", "{{.State.Pid}}", CONTAINER])?;
+        let pid = self.pid()?;
         let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
         let line = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name));
@@ -168,8 +236,9 @@ impl Pod<'_> {
 
     /// What is gone already needs no word.
     fn remove(&self) {
-        let manifest = self.manifest.to_string_lossy();
-        let _ = self.podman(&["play", "kube", "--down", &manifest]);
+        for manifest in [&self.manifest, &self.migration] {
+            let _ = self.podman(&["play", "kube", "--down", &manifest.to_string_lossy()]);
+        }
         let _ = self.podman(&["secret", "rm", &self.secret]);
         for volume in &self.volumes {
             let _ = self.podman(&["volume", "rm", volume]);
@@ -183,7 +252,7 @@ impl Drop for Pod<'_> {
     }
 }
 
-fn rendered(overlay: &Path) -> Result<Vec<Value>> {
+pub(super) fn rendered(overlay: &Path) -> Result<Vec<Value>> {
     let output = process::capture(Command::new("kubectl").arg("kustomize").arg(overlay))?;
     let text = String::from_utf8(output.stdout)?;
     let manifests = Deserializer::from_str(&text).map(Value::deserialize);
@@ -191,7 +260,7 @@ fn rendered(overlay: &Path) -> Result<Vec<Value>> {
 }
 
 /// The first of one of these kinds; that of the service, where there are several.
-fn find<'a>(manifests: &'a [Value], kinds: &[&str]) -> Result<&'a Value> {
+pub(super) fn find<'a>(manifests: &'a [Value], kinds: &[&str]) -> Result<&'a Value> {
     let found = manifests.iter().find(|manifest| {
         let name = name(manifest);
         kinds.contains(&text(&manifest["kind"])) && (name == "app" || name.starts_with("app-"))
@@ -224,14 +293,14 @@ fn take_probes(container: &mut Value, ports: &BTreeMap<String, u16>) -> Result<V
     Ok(probes)
 }
 
-fn array(value: &Value) -> impl Iterator<Item = &Value> {
+pub(super) fn array(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
-fn name(manifest: &Value) -> &str {
+pub(super) fn name(manifest: &Value) -> &str {
     text(&manifest["metadata"]["name"])
 }
 
-fn text(value: &Value) -> &str {
+pub(super) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
