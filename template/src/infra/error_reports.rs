@@ -1,4 +1,4 @@
-//! Failures that are our fault, sent to a tracker that speaks Sentry's protocol, such as Sentry itself, GlitchTip or Bugsink.
+//! Failures that are our fault, sent to a tracker that speaks Sentry's protocol, such as Sentry itself, `GlitchTip` or Bugsink.
 //!
 //! Of the protocol it takes an envelope with one event: <https://develop.sentry.dev/sdk/foundations/envelopes/>.
 
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use metrics::counter;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
-use reqwest::{Method, Request, Url};
+use reqwest::{Method, Request, StatusCode, Url};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::mpsc::{self, Receiver};
@@ -142,7 +142,7 @@ impl ErrorReports {
         *request.body_mut() = Some(report.into());
         let sent = self.outbound.send(request).await;
         let sent = sent.map(|answer| answer.status());
-        let is_sent = sent.as_ref().is_ok_and(|status| status.is_success());
+        let is_sent = sent.as_ref().is_ok_and(StatusCode::is_success);
         if !is_sent {
             tracing::warn!(answer = ?sent, "a failure could not be reported");
         }

@@ -104,7 +104,7 @@ impl LogWriter {
             drop(gathered);
             let is_written = to.write_all(&lines).and_then(|()| to.flush()).is_ok();
             if !is_written {
-                newly_lost += lines.iter().filter(|byte| **byte == b'\n').count() as u64;
+                newly_lost += lines.split_inclusive(|byte| *byte == b'\n').count() as u64;
             }
             if newly_lost > 0 {
                 counter!("log_lines_dropped_total").increment(newly_lost);

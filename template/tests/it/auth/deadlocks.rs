@@ -1,6 +1,8 @@
 //! Transactions of accounts that lose against others. In SQLite none does: it has one writer at a time, who has the lock before
 //! the first statement.
 
+use std::fmt::Write;
+
 use serde_json::json;
 
 use super::client::{Client, PASSWORD};
@@ -18,11 +20,13 @@ async fn lose(app: &TestApp) {
         .to_owned();
     for table in ["users", "sessions", "refresh_tokens", "mailed_links"] {
         for operation in ["insert", "update", "delete"] {
-            sql += &format!("CREATE SEQUENCE lost_{table}_{operation};");
+            write!(sql, "CREATE SEQUENCE lost_{table}_{operation};").expect("text");
         }
-        sql += &format!(
+        write!(
+            sql,
             "CREATE TRIGGER lose AFTER INSERT OR UPDATE OR DELETE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION lose();"
-        );
+        )
+        .expect("text");
     }
     execute(app, sql).await.expect("triggers");
 }

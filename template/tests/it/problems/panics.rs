@@ -43,7 +43,7 @@ async fn a_panic_is_reported_once_wherever_it_happens_and_however_many_wait_for_
     let wait = async |key: &str| {
         let policy = Policy::default();
         let loaded = values.fetch::<Problem, _>(key, &policy, load).await;
-        loaded.err().expect("a problem").into_response()
+        loaded.expect_err("a problem").into_response()
     };
     let answers = tokio::join!(wait("a"), wait("a"), wait("a"));
     for answer in [answers.0, answers.1, answers.2] {
