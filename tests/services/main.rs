@@ -2,6 +2,7 @@
 //!
 //! One test after the other, because all share one target folder: `cargo test --test services [-- FILTER]`.
 
+mod balancer;
 mod domains;
 mod frontend;
 mod redis;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         if profile.name == "defaults" {
             checks.push(("passes_its_own_check", Generated::passes_its_own_check));
             checks.push(("passes_its_own_tests", Generated::passes_its_own_tests));
+            checks.extend(balancer::OF_THE_DEFAULTS);
         } else if tested.contains(&profile.name) {
             checks.push((
                 "passes_its_own_tests_beside_those_of_the_cache",

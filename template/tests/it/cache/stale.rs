@@ -3,12 +3,13 @@
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use app::infra::cache::{LoadFailed, Loaded, Policy, Source, Store};
 
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::{
     Bench, Failure, InFlight, Meter, SECOND, crowd, fetch_as, found, get, load, settle, strings,
@@ -181,19 +182,22 @@ async fn a_refresh_that_panics_keeps_the_stale_value() {
     assert_eq!(get(&store, "key").await, Some(found("b", Source::L1)));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_refresh_that_hangs_is_cut_off_and_another_one_may_begin() {
-    let (mut bench, meter) = (Bench::long(), Meter::new());
+    let (bench, meter) = (Bench::long(), Meter::new());
     let _here = meter.listen();
-    bench.settings.refresh_timeout = Duration::from_millis(50);
     let store = stale(&bench).await;
     let begun = Instant::now();
     let cache = strings(&store);
     let endless = async || pending::<Result<Loaded<String>, LoadFailed>>().await;
     let answer = cache.fetch("key", &policy(), endless).await;
     assert_eq!(answer.expect("it is stale").source(), Source::Stale);
-    until(|| meter.count("cache_loads_total{result=\"refresh_error\"}") == 1).await;
-    assert!(begun.elapsed() >= Duration::from_millis(50));
+    let failed = || meter.count("cache_loads_total{result=\"refresh_error\"}");
+    let cut_off = begun + bench.settings.refresh_timeout;
+    tokio::time::sleep_until(cut_off - Duration::from_millis(1)).await;
+    assert_eq!(failed(), 0);
+    tokio::time::sleep_until(cut_off + Duration::from_millis(1)).await;
+    assert_eq!(failed(), 1);
     bench.advance(SECOND);
     let load = async || Ok::<_, LoadFailed>(Loaded::new("b".to_owned()));
     let answer = cache.fetch("key", &policy(), load).await;
