@@ -256,7 +256,7 @@ mod tests {
     use hyper::body::Incoming;
     use hyper::client::conn::http2 as client;
     use hyper_util::rt::TokioIo;
-    use tokio::io::duplex;
+    use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
     use tokio::sync::watch;
     use tokio::task::JoinHandle;
     use tokio::time::Instant;
@@ -303,21 +303,27 @@ mod tests {
     /// A client that would ask again, and the end of its connection.
     struct Connected(client::SendRequest<Body>, JoinHandle<()>);
 
-    /// The answer to the first request on a connection whose client has room for `window` bytes, and the connection.
-    async fn ask(window: u32, says: Body) -> (Response<Incoming>, Connected, ServerSettings) {
-        let settings = settings();
+    /// The client's end of a connection, and what serves it.
+    fn serve(settings: &ServerSettings, says: Body) -> (DuplexStream, JoinHandle<()>) {
         let (near, far) = duplex(1 << 16);
         let client = Arc::new(Client {
             address: ([127, 0, 0, 1], 1).into(),
             ip: "127.0.0.1".into(),
             is_tls: false,
         });
-        let connections = Connections::new(&settings);
-        tokio::spawn(async move {
+        let connections = Connections::new(settings);
+        let serving = tokio::spawn(async move {
             let (_phase, phases) = watch::channel(Phase::Serving);
             let says = Says(Arc::new(Mutex::new(Some(says))));
             connections.http2(Box::new(far), client, says, phases).await;
         });
+        (near, serving)
+    }
+
+    /// The answer to the first request on a connection whose client has room for `window` bytes, and the connection.
+    async fn ask(window: u32, says: Body) -> (Response<Incoming>, Connected, ServerSettings) {
+        let settings = settings();
+        let (near, _) = serve(&settings, says);
         let (mut sender, connection) = client::Builder::new(TokioExecutor::new())
             .initial_stream_window_size(window)
             .handshake(TokioIo::new(near))
@@ -337,6 +343,24 @@ mod tests {
         connection.await.unwrap();
         let (waited, idle) = (begun.elapsed(), settings.idle_timeout);
         assert!(waited >= idle && waited <= 3 * idle, "{waited:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_waits_for_an_answer_and_hears_no_ping_is_given_up() {
+        let (_sender, body) = Channel::<Bytes>::new(1);
+        let (mut client, serving) = serve(&settings(), Body::new(body));
+        let begun = Instant::now();
+        let no_settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+        // `GET http: /` (RFC 7541, appendix A).
+        let request = [0, 0, 3, 1, 5, 0, 0, 0, 1, 0x82, 0x86, 0x84];
+        let sent = [PREFACE, &no_settings, &request].concat();
+        client.write_all(&sent).await.unwrap();
+        serving.await.unwrap();
+        let waited = begun.elapsed();
+        assert!(
+            waited >= 2 * PING && waited < 2 * PING + Duration::from_secs(1),
+            "{waited:?}"
+        );
     }
 
     #[tokio::test(start_paused = true)]

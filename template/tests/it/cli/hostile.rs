@@ -271,7 +271,7 @@ fn attack(address: SocketAddr, request: &[u8]) -> Vec<u16> {
 }
 
 /// Reads and writes until `stop`, and says how often.
-fn use_it(address: SocketAddr, lines: &str, stop: &AtomicBool) -> usize {
+pub(super) fn use_it(address: SocketAddr, lines: &str, stop: &AtomicBool) -> usize {
     let mut answered = 0;
     while !stop.load(Ordering::Relaxed) || answered == 0 {
         for path in ["/api/v1/articles", "/health", "/api/openapi.json"] {

@@ -9,24 +9,27 @@ use super::process::{PATIENCE, Place, through_shell};
 #[test]
 fn a_connection_beyond_the_limit_waits_for_a_place() {
     let place = Place::new();
-    let service = place.serve_with(&[("APP__SERVER__MAX_CONNECTIONS", "1")]);
+    let service = place.serve_with(&[("APP__SERVER__MAX_CONNECTIONS", "2")]);
     let mut first = http::connect(service.address());
     assert_eq!(http::ask(&mut first, "/health"), 200);
-
     let mut second = http::connect(service.address());
+    assert_eq!(http::ask(&mut second, "/health"), 200);
+
+    let mut third = http::connect(service.address());
     let request = b"GET /health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
-    second.write_all(request).expect("it is sent");
+    third.write_all(request).expect("it is sent");
     let short = Some(Duration::from_millis(200));
-    second.set_read_timeout(short).expect("a timeout");
-    let waiting = second.read(&mut [0]).expect_err("no answer yet");
+    third.set_read_timeout(short).expect("a timeout");
+    let waiting = third.read(&mut [0]).expect_err("no answer yet");
     assert_eq!(waiting.kind(), ErrorKind::WouldBlock);
 
-    // The place belongs to the first as long as it wants it.
+    // The places belong to the others as long as they want them.
     assert_eq!(http::ask(&mut first, "/health"), 200);
     drop(first);
     let patient = Some(PATIENCE);
-    second.set_read_timeout(patient).expect("a timeout");
-    assert_eq!(http::read_to_end(second).status, 200);
+    third.set_read_timeout(patient).expect("a timeout");
+    assert_eq!(http::read_to_end(third).status, 200);
+    assert_eq!(http::ask(&mut second, "/health"), 200);
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod commands;
 mod config;
 mod hostile;
 mod http;
+mod http2;
 mod limits;
 mod logs;
 mod operator; //~{% if frontend == "pages" %}

@@ -39,6 +39,11 @@ const PAUSES: [Duration; 3] = [
 pub struct Outbox(mpsc::Sender<Letter>);
 
 impl Outbox {
+    fn open() -> (Self, mpsc::Receiver<Letter>) {
+        let (outbox, letters) = mpsc::channel(QUEUE);
+        (Self(outbox), letters)
+    }
+
     /// Never waits.
     pub fn send(&self, letter: Letter) {
         if self.0.try_send(letter).is_err() {
@@ -87,7 +92,7 @@ impl PostOffice {
         events: Events,
         clock: Clock,
     ) -> anyhow::Result<(Outbox, Self)> {
-        let (outbox, letters) = mpsc::channel(QUEUE);
+        let (outbox, letters) = Outbox::open();
         let way = match &settings.mail.smtp {
             Some(url) if is_production && !is_private(url) => bail!(
                 "auth.mail.smtp must be smtps://… or smtp://…?tls=required: links that set passwords go that way"
@@ -108,7 +113,7 @@ impl PostOffice {
             events,
             clock,
         };
-        Ok((Outbox(outbox), office))
+        Ok((outbox, office))
     }
 
     /// Sends until `stop`, and then what is waiting, once.
@@ -127,25 +132,7 @@ impl PostOffice {
     }
 
     async fn deliver(&self, letter: &Letter, stop: &CancellationToken) {
-        for pause in PAUSES {
-            let Err(error) = self.try_to_deliver(letter).await else {
-                return;
-            };
-            tracing::warn!(
-                error = format!("{error:#}"),
-                "a mail could not be sent; trying again in {pause:?}"
-            );
-            if stop
-                .run_until_cancelled(tokio::time::sleep(pause))
-                .await
-                .is_none()
-            {
-                return;
-            }
-        }
-        if let Err(error) = self.try_to_deliver(letter).await {
-            tracing::error!(error = format!("{error:#}"), "a mail could not be sent");
-        }
+        insist(stop, || self.try_to_deliver(letter)).await;
     }
 
     async fn try_to_deliver(&self, letter: &Letter) -> anyhow::Result<()> {
@@ -265,5 +252,66 @@ impl PostOffice {
             }
             Way::None => anyhow::bail!("auth.mail.smtp is not set"),
         }
+    }
+}
+
+/// Tries until it succeeds, the last pause is over, or `stop`.
+async fn insist<F>(stop: &CancellationToken, attempt: impl Fn() -> F)
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
+    for pause in PAUSES {
+        let Err(error) = attempt().await else {
+            return;
+        };
+        tracing::warn!(
+            error = format!("{error:#}"),
+            "a mail could not be sent; trying again in {pause:?}"
+        );
+        let rest = tokio::time::sleep(pause);
+        if stop.run_until_cancelled(rest).await.is_none() {
+            return;
+        }
+    }
+    if let Err(error) = attempt().await {
+        tracing::error!(error = format!("{error:#}"), "a mail could not be sent");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn a_thousand_letters_may_wait_and_no_more() {
+        let (outbox, letters) = Outbox::open();
+        for waiting in (1..=1000).chain([1000]) {
+            outbox.send(Letter::HasAccount(Email::parse("ada@example.com").unwrap()));
+            assert_eq!(letters.len(), waiting);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_mail_is_tried_four_times_further_and_further_apart() {
+        let begun = Instant::now();
+        for (succeeds, expected, seconds) in [(1, 1, 0), (2, 2, 1), (4, 4, 71), (5, 4, 71)] {
+            let (begun, made) = (Instant::now(), Cell::new(0));
+            let attempt = async || {
+                made.set(made.get() + 1);
+                anyhow::ensure!(made.get() == succeeds, "the mail server is away");
+                Ok(())
+            };
+            insist(&CancellationToken::new(), attempt).await;
+            assert_eq!(made.get(), expected);
+            assert_eq!(begun.elapsed(), Duration::from_secs(seconds));
+        }
+        let stopped = CancellationToken::new();
+        stopped.cancel();
+        insist(&stopped, async || anyhow::bail!("away")).await;
+        assert!(begun.elapsed() < Duration::from_mins(3));
     }
 }
