@@ -177,12 +177,12 @@ fn a_connection_may_have_a_hundred_and_twenty_eight_requests_under_way() {
     ];
     // Their bodies do not come.
     let begin = |n| frame(HEADERS, END_HEADERS, stream(n), &fields.concat());
-    let begun = |count| (0..count).map(begin).collect::<Vec<_>>().concat();
+    let all = |count| (0..count).map(begin).collect::<Vec<_>>().concat();
     for count in [127, 128] {
-        let said = tell(service.address(), &begun(count));
+        let said = tell(service.address(), &all(count));
         assert_eq!(said, Said::Pong(Vec::new()), "{count}");
     }
-    let said = tell(service.address(), &begun(129));
+    let said = tell(service.address(), &all(129));
     assert_eq!(said, Said::Pong(vec![stream(128)]));
 }
 
