@@ -21,6 +21,7 @@ mod start;
 mod stop;
 mod storage;
 mod tls; //~{% if features contains "otel" %}
-mod traces; //~{% endif %}{% if features contains "auth" %}
+mod traces; //~{% endif %}
+mod tracker; //~{% if features contains "auth" %}
 mod users; //~{% endif %}
 mod writing; //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}
