@@ -9,6 +9,7 @@ use validator::{Validate, ValidationErrors, ValidationErrorsKind};
 use super::{DOTENV, Environment, InvalidSettings, Loaded, Problem, Settings, words};
 
 const DEFAULTS: &str = include_str!("../../config/default.toml");
+const DEFAULTS_FILE: &str = "config/default.toml";
 const PREFIX: &str = "APP__";
 
 /// Names that platforms set, and the settings they stand for.
@@ -115,7 +116,7 @@ impl Layers {
     fn add_defaults(&mut self, environment: Environment) {
         let mut defaults = defaults();
         let production = defaults.remove("production");
-        self.add(&defaults, "config/default.toml");
+        self.add(&defaults, DEFAULTS_FILE);
         if let (Environment::Production, Some(Value::Table(production))) = (environment, production)
         {
             self.add(&production, "config/default.toml [production]");
@@ -215,7 +216,7 @@ impl Layers {
         let key = "database.url";
         let message = if database.has_weak_password() {
             "has a password that is tried first, which production takes for this machine alone"
-        } else if self.sources.contains_key(key) || database.is_a_file() {
+        } else if database.is_a_file() || self.source_of(key) != DEFAULTS_FILE {
             return;
         } else {
             "must be set for production"

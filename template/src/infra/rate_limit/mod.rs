@@ -61,11 +61,11 @@ impl RateLimits {
         refused.increment(0); //~{% if features contains "redis" %}
         counter!("rate_limit_errors_total", "scope" => name).increment(0); //~{% endif %}
         RateLimiter(Arc::new(Inner {
-            name,
             quota,
             clock: self.clock.clone(),
             table: Table::new(),
             refused, //~{% if features contains "redis" %}
+            name,
             // Asked after the table.
             shared: self.shared.clone(), //~{% endif %}
         }))
@@ -77,11 +77,11 @@ impl RateLimits {
 pub struct RateLimiter(Arc<Inner>);
 
 struct Inner {
-    name: &'static str,
     quota: Quota,
     clock: Clock,
     table: Table,
     refused: Counter, //~{% if features contains "redis" %}
+    name: &'static str,
     /// The count of all instances.
     shared: Option<shared::Shared>, //~{% endif %}
 }
