@@ -141,10 +141,6 @@ fn describe_http() {
         "rate_limited_total",
         "Requests refused because their sender has asked too often, by scope."
     );
-    describe_counter!(
-        "rate_limit_errors_total",
-        "Requests counted by this instance alone because the shared count did not answer, by scope."
-    );
     describe_histogram!(
         "http_request_size_bytes",
         "Length of the bodies that requests had and that was known at the start, by method and route."

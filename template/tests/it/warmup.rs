@@ -13,6 +13,7 @@ use app::http::problem::Presentation;
 use app::http::{Edge, Kind, Problem, visit};
 use app::infra::cache::{LoadFailed, Loaded, Policy, Source, Store, Warm};
 use axum::response::Redirect;
+use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -93,7 +94,17 @@ async fn what_fails_or_panics_or_hangs_is_named_and_stops_nothing_else() {
         Warm::value::<String, _>("a value", failed),
         pages(&["/first", "/fails", "/panics", "/hangs", "/last"]),
     ];
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _recording = metrics::set_default_local_recorder(&recorder);
     store.warm_up(warm, visit, CancellationToken::new()).await;
+    let metrics = recorder.handle().render();
+    for line in [
+        "cache_warmup_errors_total 6",
+        "cache_warmup_skipped_total 0",
+    ] {
+        assert!(metrics.lines().any(|shown| shown == line), "{metrics}");
+    }
+    assert!(metrics.contains("\ncache_warmup_duration_seconds "));
     for (name, error) in [
         ("no list", "no paper"),
         ("mad list", "no pencil"),

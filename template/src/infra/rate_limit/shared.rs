@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, LazyLock};
 
-use metrics::counter;
+use metrics::{counter, describe_counter};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, Script};
 use xxhash_rust::xxh3::xxh3_128;
@@ -35,6 +35,10 @@ pub(super) struct Shared {
 
 impl Shared {
     pub fn connect(settings: &RedisSettings, url: &Secret, clock: Clock) -> anyhow::Result<Self> {
+        describe_counter!(
+            "rate_limit_errors_total",
+            "Requests counted by this instance alone because the shared count did not answer, by scope."
+        );
         let config = ConnectionManagerConfig::new()
             .set_number_of_retries(0)
             .set_connection_timeout(Some(settings.timeout))
