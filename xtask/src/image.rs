@@ -28,7 +28,7 @@ use crate::service;
 use crate::tools;
 
 /// What the image of a quick build may weigh, unpacked, in bytes: it has 34.3 MB, and that of a release 28.9.
-const LARGEST: u64 = 35 * 1000 * 1000;
+const LARGEST: u64 = 37 * 1000 * 1000;
 
 /// The same of a release, which is built only to be measured: `cargo xtask bench --image`.
 pub const LARGEST_RELEASE: u64 = 30 * 1000 * 1000;
