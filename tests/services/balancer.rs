@@ -56,8 +56,9 @@ fn an_instance_behind_haproxy_is_replaced_without_a_failed_request(
     let is_over = AtomicBool::new(false);
     let authorization = one.authorization()?.to_owned();
     let made = thread::scope(|scope| {
-        let load = || load(&balancer.address, &authorization, &is_over);
-        let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(load)).collect();
+        let (address, authorization, is_over) = (&balancer.address, &authorization, &is_over);
+        let come = |client| scope.spawn(move || load(address, authorization, is_over, client));
+        let clients: Vec<_> = (0..CLIENTS).map(come).collect();
         let replaced = replace(one, &balancer, || start(ports[2]));
         is_over.store(true, Ordering::Relaxed);
         let made = clients.into_iter().map(|client| match client.join() {
@@ -91,7 +92,7 @@ fn replace(
 }
 
 /// Reads and writes one request after the other, most on connections that are kept; the first that fails is an error.
-fn load(address: &str, authorization: &str, is_over: &AtomicBool) -> Result<usize> {
+fn load(address: &str, authorization: &str, is_over: &AtomicBool, client: usize) -> Result<usize> {
     let mut made: usize = 0;
     while !is_over.load(Ordering::Relaxed) {
         let mut stream = BufReader::new(TcpStream::connect(address)?);
@@ -99,7 +100,10 @@ fn load(address: &str, authorization: &str, is_over: &AtomicBool) -> Result<usiz
         while !is_over.load(Ordering::Relaxed) {
             let is_write = made.is_multiple_of(4);
             let (method, body) = if is_write {
-                ("POST", format!(r#"{{"title":"Number {made}"}}"#))
+                (
+                    "POST",
+                    format!(r#"{{"title":"Client {client}, request {made}"}}"#),
+                )
             } else {
                 ("GET", String::new())
             };
