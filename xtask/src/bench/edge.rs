@@ -24,7 +24,7 @@ app = { package = "axle-bench", path = "../axle-bench" }
 tokio = { version = "1", features = ["macros", "net", "rt-multi-thread"] }
 
 [profile.release]
-lto = "thin"
+lto = "fat"
 codegen-units = 1
 strip = "symbols"
 

@@ -25,7 +25,7 @@ axum = { version = "0.8", default-features = false, features = ["http1", "tokio"
 tokio = { version = "1", features = ["macros", "net", "rt-multi-thread"] }
 
 [profile.release]
-lto = "thin"
+lto = "fat"
 codegen-units = 1
 
 [workspace]
