@@ -148,7 +148,7 @@ impl RateLimiter {
         let key = key.into();
         let taken = self.take(key);
         async move {
-            // Whoever is refused here is refused by all. //~{% if features contains "redis" %}
+            // Counted when somebody waits for the answer. //~{% if features contains "redis" %}
             let taken = self.ask_all(key, taken).await; //~{% endif %}
             if taken.is_err() {
                 self.0.refused.increment(1);

@@ -169,7 +169,7 @@ pub fn cache_load(namespace: &'static str) -> Span {
     )
 }
 
-/// A call of the second tier of the cache.
+/// A call of the second tier of the cache, or of the count of requests that instances share.
 #[must_use]
 pub fn second_tier(tier: &'static str, operation: &'static str) -> Span {
     let kind = if tier == "disk" { "internal" } else { "client" };
