@@ -1,5 +1,7 @@
 //! The command line.{% capture body %}
 
+use std::fmt::Display;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -61,13 +63,18 @@ fn main() -> ExitCode {
         Err(error) => return fail(&error.into()),
     };
     let result = match arguments.command.unwrap_or(Command::Serve) {
-        Command::Config => {
-            print!("{}", loaded.report());
-            Ok(())
-        }
+        Command::Config => say(loaded.report().trim_end()),
         command => run(&command, loaded.settings),
     };
     result.map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS)
+}
+
+/// A line for whoever has asked; who has heard enough (`| head`) may stop listening.
+fn say(line: impl Display) -> anyhow::Result<()> {
+    match writeln!(io::stdout(), "{line}") {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("there is nowhere to write to"),
+    }
 }
 
 fn fail(error: &anyhow::Error) -> ExitCode {
@@ -198,7 +205,7 @@ async fn migrate(settings: &Settings) -> anyhow::Result<()> {
     let database = Database::open(&settings.database)?;
     database.wait_until_ready(&settings.database).await?;
     let applied = database.migrate().await?;
-    println!("migrations applied: {applied}");
+    say(format_args!("migrations applied: {applied}"))?;
     Ok(())
 }
 
@@ -211,7 +218,10 @@ async fn print_migrations(settings: &Settings) -> anyhow::Result<()> {
         } else {
             "pending"
         };
-        println!("{state}  {}  {}", migration.version, migration.description);
+        say(format_args!(
+            "{state}  {}  {}",
+            migration.version, migration.description
+        ))?;
     }
     Ok(())
 }
@@ -220,25 +230,27 @@ async fn seed(settings: Settings) -> anyhow::Result<()> {
     let platform = Platform::connect(settings, Clock::system()).await?;
     let cache_is_in_use = !platform.cache.has_second_tier();
     let app = App::new(platform)?;
-    println!("samples added: {}", app.add_samples().await?);
+    say(format_args!("samples added: {}", app.add_samples().await?))?;
     if cache_is_in_use {
-        println!(
-            "The disk cache could not be opened; a service that is using it shows the samples later."
-        );
+        say(
+            "The disk cache could not be opened; a service that is using it shows the samples later.",
+        )?;
     }
     Ok(())
 }
 
 fn print_document(settings: Settings) -> anyhow::Result<()> {
     let app = App::new(Platform::offline(settings)?)?;
-    println!("{}", app.document().to_pretty_json()?);
-    Ok(())
+    say(app.document().to_pretty_json()?)
 }
 
 fn print_routes(settings: Settings) -> anyhow::Result<()> {
     let app = App::new(Platform::offline(settings)?)?;
     for route in app.routes() {
-        println!("{:7} {:28} {}", route.method, route.path, route.handler);
+        say(format_args!(
+            "{:7} {:28} {}",
+            route.method, route.path, route.handler
+        ))?;
     }
     Ok(())
 } //~{% endcapture %}{{ body | remove: " //~" | remove: "//+ " }}

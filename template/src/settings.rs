@@ -222,6 +222,17 @@ pub fn load_from(
     Layers::default().load(file, &BTreeMap::new(), variables)
 }
 
+/// From nothing to all. Not a range of validator's, which `nan` would pass.
+///
+/// # Errors
+/// If it is anything else.
+pub fn a_share(share: f64) -> Result<(), ValidationError> {
+    if (0.0..=1.0).contains(&share) {
+        return Ok(());
+    }
+    Err(ValidationError::new("share").with_message("must be between 0 and 1".into()))
+}
+
 /// A rule for durations: zero would stop what they limit, and centuries overflow a clock.
 ///
 /// # Errors

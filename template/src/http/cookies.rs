@@ -7,10 +7,10 @@ use axum::http::header::COOKIE;
 #[must_use]
 pub fn find<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let lines = headers.get_all(COOKIE).into_iter();
+    // One that is no text, from somebody else on the same domain, hides no other in its line.
     let mut pairs = lines
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='));
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'))
+        .filter_map(|pair| str::from_utf8(pair).ok()?.trim().split_once('='));
     pairs
         .find(|(found, _)| *found == name)
         .map(|(_, value)| value)
@@ -19,6 +19,8 @@ pub fn find<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use axum::http::HeaderValue;
 
     #[test]
     fn a_cookie_is_found_by_its_whole_name_in_any_line() {
@@ -32,5 +34,13 @@ mod tests {
         assert_eq!(find(&headers, "c"), Some("3"));
         assert_eq!(find(&headers, "lash"), None);
         assert_eq!(find(&HeaderMap::new(), "a"), None);
+    }
+
+    #[test]
+    fn a_cookie_that_is_no_text_hides_no_other() {
+        let line = HeaderValue::from_bytes(b"city=Z\xfcrich; session=1; town=K\xc3\xb6ln").unwrap();
+        let headers = HeaderMap::from_iter([(COOKIE, line)]);
+        assert_eq!(find(&headers, "session"), Some("1"));
+        assert_eq!(find(&headers, "city"), None);
     }
 }

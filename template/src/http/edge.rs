@@ -50,6 +50,10 @@ struct Parts {
     places: Option<Places>,
 }
 
+/// A body has so much less time to come than its request has for its answer: a client that is slow is told so, and the
+/// service has not failed.
+const SHARE_OF_BODY: u32 = 2;
+
 /// A write is given up after so many times the time that its client waits: it must not keep its place for ever.
 const LONGEST_WRITE: u32 = 2;
 
@@ -106,6 +110,11 @@ impl Edge {
         let known = route.unwrap_or(UNMATCHED);
         (response, if is_preflight { PREFLIGHT } else { known })
     }
+
+    /// What the log and the metrics call the route of a request to which nobody has waited for the answer.
+    pub(super) fn name_of(&self, path: &str) -> &str {
+        self.0.names.find(path).unwrap_or(UNMATCHED)
+    }
 }
 
 impl Parts {
@@ -159,7 +168,7 @@ impl Parts {
         if let Err(problem) = self.senders.check(&request) {
             return problem.into_response();
         }
-        // Before the queue: nobody fills it alone.
+        // Before the queue: it takes a client many requests to fill it.
         let client = request.extensions().get().copied();
         let standing = match rate_limit::check(self.limiter.as_ref(), client, path).await {
             Ok(standing) => standing,
@@ -193,11 +202,10 @@ impl Parts {
     /// where it stands, and a change in the database that neither cache nor listeners hear of would stay hidden.
     async fn run(&self, request: Request, place: Option<Place>) -> Response {
         let is_safe = request.method().is_safe();
-        // It must not wait for its body for ever, but somewhat longer than its client for an answer.
-        let patience = self.timeout + Duration::from_secs(1);
         let request = if is_safe {
             request
         } else {
+            let patience = self.timeout / SHARE_OF_BODY;
             request.map(|body| Body::new(DeadlineBody::new(patience, body)))
         };
         let routes = self.routes.clone();

@@ -1,6 +1,8 @@
 //! Extractors whose rejections are problems: JSON bodies, forms, queries, paths, `If-Match`.
 
 use std::convert::Infallible;
+use std::error::Error;
+use std::iter::successors;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRef, FromRequest, FromRequestParts, RawForm, Request};
@@ -9,6 +11,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
+use tower_http::timeout::TimeoutError;
 use validator::{Validate, ValidationErrors, ValidationErrorsKind};
 
 use super::csrf::Csrf;
@@ -32,7 +35,7 @@ where
         }
         let body = Bytes::from_request(request, state)
             .await
-            .map_err(|rejection| body_refused(rejection.status(), rejection.body_text()))?;
+            .map_err(|rejection| body_refused(&rejection, rejection.status()))?;
         let mut json = serde_json::Deserializer::from_slice(&body);
         let value: T =
             serde_path_to_error::deserialize(&mut json).map_err(|error| unreadable(&error))?;
@@ -63,13 +66,13 @@ where
         let whole = Request::from_parts(parts.clone(), body);
         let form = RawForm::from_request(whole, state).await;
         let RawForm(form) =
-            form.map_err(|rejection| body_refused(rejection.status(), rejection.body_text()))?;
+            form.map_err(|rejection| body_refused(&rejection, rejection.status()))?;
         Csrf::from_ref(state).verify(&parts, &form)?;
         let whole = Request::from_parts(parts, Body::from(form));
         axum::Form::from_request(whole, state)
             .await
             .map(|axum::Form(form)| Self(form))
-            .map_err(|rejection| body_refused(rejection.status(), rejection.body_text()))
+            .map_err(|rejection| body_refused(&rejection, rejection.status()))
     }
 }
 
@@ -84,10 +87,15 @@ fn refuse_compressed(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 /// A body that cannot be taken, whatever was expected of it.
-fn body_refused(status: StatusCode, detail: String) -> Problem {
+fn body_refused(rejection: &(impl Error + 'static), status: StatusCode) -> Problem {
+    let first: &dyn Error = rejection;
+    let mut causes = successors(Some(first), |&error| error.source());
+    if causes.any(<dyn Error>::is::<TimeoutError>) {
+        return Problem::new(Kind::RequestTimeout).detail("The body did not come in time.");
+    }
     let kinds = [Kind::BodyTooLarge, Kind::UnsupportedMediaType];
     let kind = kinds.into_iter().find(|kind| kind.status() == status);
-    Problem::new(kind.unwrap_or(Kind::Malformed)).detail(detail)
+    Problem::new(kind.unwrap_or(Kind::Malformed)).detail(rejection.to_string())
 }
 
 fn is_json(request: &Request) -> bool {
@@ -206,7 +214,8 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
         let version = tag
             .strip_prefix('"')
             .and_then(|tag| tag.strip_suffix('"'))
-            .map(str::parse);
+            // Behind a dot it may say of what.
+            .map(|tag| tag.split('.').next().unwrap_or_default().parse());
         match version {
             Some(Ok(version)) => Ok(Self(Some(version))),
             // Not an ETag this service has ever sent, so nothing can match it.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use axum::body::{Body, HttpBody};
 use axum::http::header::{ALLOW, CONTENT_LENGTH, STRICT_TRANSPORT_SECURITY, USER_AGENT};
 use axum::http::uri::PathAndQuery;
-use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use bytes::Bytes;
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
@@ -310,7 +310,18 @@ impl Front {
         let span = span.unwrap_or_else(tracing::Span::none);
         let answer = tracing::Instrument::instrument(answer, span); //~{% endif %}
         let current = CurrentRequest::new(arrival.id.as_str(), is_in_span);
-        let (mut response, route) = in_request(Some(current.clone()), answer).await;
+        let mut pending = Pending {
+            front: &self,
+            arrival: &arrival,
+            connection: &connection,
+            method,
+            uri: &uri,
+            user_agent: text(user_agent.as_ref()),
+            sent,
+            current: current.clone(),
+            is_told: false,
+        };
+        let (mut response, route) = in_request(Some(current), answer).await;
         drop(in_flight);
         let status = response.status();
         if status == StatusCode::NOT_MODIFIED {
@@ -321,26 +332,10 @@ impl Front {
             sort_allowed(response.headers_mut());
         }
         security::protect(response.headers_mut(), route);
-        let duration = arrival.at.elapsed();
         let bytes = response.body().size_hint().exact();
-        let series = RequestSeries::of(method, route, status.as_u16());
-        series.record(duration, bytes);
-        if let Some(sent) = sent {
-            series.record_request_size(method, route, sent);
-        }
-        arrival.log(&RequestRecord {
-            at: self.0.clock.now_micros(),
-            method,
-            route,
-            path: uri.path(),
-            status: status.as_u16(),
-            duration,
-            bytes,
-            cache: text(response.headers().get(STATUS_HEADER)),
-            client: &name_of(client, &connection),
-            user_agent: text(user_agent.as_ref()),
-            user: current.user().unwrap_or_default(),
-        });
+        let cache = text(response.headers().get(STATUS_HEADER));
+        pending.tell(route, status.as_u16(), bytes, cache);
+        drop(pending);
         arrival.name(response.headers_mut());
         self.hold_to_https(client, response.headers_mut());
         response
@@ -352,6 +347,57 @@ impl Front {
             && let Some(value) = &self.0.strict_transport
         {
             headers.insert(STRICT_TRANSPORT_SECURITY, value.clone());
+        }
+    }
+}
+
+/// As nginx has it in its log: the client went away before there was an answer.
+const CLIENT_CLOSED_REQUEST: u16 = 499;
+
+/// A request on its way to an answer, of which log and metrics hear whatever becomes of it.
+struct Pending<'a> {
+    front: &'a Front,
+    arrival: &'a Arrival,
+    connection: &'a Client,
+    method: &'static str,
+    uri: &'a Uri,
+    user_agent: &'a str,
+    /// The length of its body, if that is known.
+    sent: Option<u64>,
+    current: CurrentRequest,
+    is_told: bool,
+}
+
+impl Pending<'_> {
+    fn tell(&mut self, route: &str, status: u16, bytes: Option<u64>, cache: &str) {
+        self.is_told = true;
+        let duration = self.arrival.at.elapsed();
+        let series = RequestSeries::of(self.method, route, status);
+        series.record(duration, bytes);
+        if let Some(sent) = self.sent {
+            series.record_request_size(self.method, route, sent);
+        }
+        self.arrival.log(&RequestRecord {
+            at: self.front.0.clock.now_micros(),
+            method: self.method,
+            route,
+            path: self.uri.path(),
+            status,
+            duration,
+            bytes,
+            cache,
+            client: &name_of(self.arrival.client, self.connection),
+            user_agent: self.user_agent,
+            user: self.current.user().unwrap_or_default(),
+        });
+    }
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        if !self.is_told {
+            let route = self.front.0.routes.name_of(self.uri.path());
+            self.tell(route, CLIENT_CLOSED_REQUEST, None, "");
         }
     }
 }

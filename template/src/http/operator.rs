@@ -73,7 +73,8 @@ impl Operator {
                 .insert(ClientAddress { ip, is_https });
         }
         let (method, uri) = (request.method().clone(), request.uri().clone());
-        let span = tracing::info_span!("operator", request_id = id.as_str());
+        // Named on lines of any level.
+        let span = tracing::error_span!("operator", request_id = id.as_str());
         let answer = self.0.route(request).instrument(span.clone());
         let (mut response, route) = answer.await;
         id.name(response.headers_mut());
@@ -111,6 +112,8 @@ impl Operator {
 }
 
 impl Answer for Operator {
+    const LISTENER: &'static str = "operator";
+
     type Body = Body;
 
     fn answer(
@@ -118,7 +121,7 @@ impl Answer for Operator {
         client: &Arc<Client>,
         request: HttpRequest<Incoming>,
     ) -> impl Future<Output = Response> + Send + use<> {
-        let (operator, client) = (self.clone(), client.address.ip());
+        let (operator, client) = (self.clone(), client.address.ip().to_canonical());
         Box::pin(async move { operator.respond(request.map(Body::new), Some(client)).await })
     }
 }

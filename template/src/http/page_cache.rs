@@ -26,6 +26,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinError;
 
 pub(super) use self::asked::Asked;
+use self::encoding::{Coding, Form};
 pub use self::page::Page;
 pub use self::policy::CachePolicy;
 pub(super) use self::stored::{Refused, StoredPage};
@@ -80,6 +81,10 @@ impl From<Source> for CacheStatus {
     }
 }
 
+/// Among the extensions of a request: it gets pages for itself alone, whatever their policy says.
+#[derive(Clone, Copy)]
+pub struct ForOneClient;
+
 /// Renders pages through the cache. A cheap handle.
 #[derive(Clone)]
 pub struct PageCache {
@@ -112,7 +117,7 @@ impl PageCache {
     ///
     /// `address` is the path and query by which the page is known to everybody: with the parameters that count, always in
     /// the same order. A request that shows credentials (`Authorization`, any cookie) gets a page for itself alone, unless
-    /// `policy` says what the page does with them.
+    /// `policy` says what the page does with them; so does one that is [`ForOneClient`].
     ///
     /// # Errors
     /// Those of `render`, which are not kept, and what is wrong with the request.
@@ -127,7 +132,9 @@ impl PageCache {
         F: Future<Output = Result<Page, Problem>> + Send + 'static,
     {
         let route = route(request);
-        let Some(key) = policy.key(address, &request.headers) else {
+        let is_for_all = request.extensions.get::<ForOneClient>().is_none();
+        let key = policy.key(address, &request.headers);
+        let Some(key) = key.filter(|_| is_for_all) else {
             let page = timed(&self.renders, &route, render()).await?;
             return self.bypass(request, page, policy).await;
         };
@@ -195,7 +202,7 @@ impl PageCache {
         }
         let (pages, page) = (self.pages.clone(), page.clone());
         tokio::spawn(self.encode(move || {
-            let encoded = page.encoded();
+            let encoded = page.encoded(&Coding::ALL);
             pages.replace(&page, encoded);
             drop(place);
         }));
@@ -231,8 +238,19 @@ impl PageCache {
         let now = self.clock.now_micros();
         let answer = match page.answer(asked, status, stored_at, now) {
             Err(Refused::Encoding) if page.may_be_encoded() => {
-                let page = self.encode(move || page.encoded()).await;
-                let page = page.map_err(|error| Problem::new(Kind::Internal).cause(error))?;
+                // It waits with its page in memory, so not many may.
+                let place = Arc::clone(&self.queue).try_acquire_owned();
+                let place =
+                    place.map_err(|_| Problem::new(Kind::Overloaded).retry_after_seconds(1))?;
+                let coding = asked.accepted.best(|_| true).and_then(Form::coding);
+                let page = self.encode(move || {
+                    let encoded = page.encoded(coding.as_slice());
+                    drop(place);
+                    encoded
+                });
+                let page = page
+                    .await
+                    .map_err(|error| Problem::new(Kind::Internal).cause(error))?;
                 page.answer(asked, status, stored_at, now)
             }
             answer => answer,

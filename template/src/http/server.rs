@@ -22,6 +22,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
+use metrics::{Gauge, gauge};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -45,6 +46,9 @@ pub struct Client {
 
 /// What answers the requests of a listener.
 pub trait Answer: Clone + Send + Unpin + 'static {
+    /// What its listener is called in metrics.
+    const LISTENER: &'static str = "public";
+
     type Body: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static;
 
     /// The answer that can be given without waiting, if there is one; otherwise the request comes to [`answer`](Self::answer).
@@ -61,14 +65,16 @@ pub trait Answer: Clone + Send + Unpin + 'static {
 
 /// Lets `service` answer on `listener` until `stop`, then lets the requests in flight finish, for at most
 /// `shutdown_grace`.
-pub async fn serve(
+pub async fn serve<S: Answer>(
     listener: impl Into<Listener>,
-    service: impl Answer,
+    service: S,
     settings: ServerSettings,
     stop: CancellationToken,
 ) {
     let listener = listener.into();
     let places = Arc::new(Semaphore::new(settings.max_connections as usize));
+    let open = gauge!("http_connections", "listener" => S::LISTENER);
+    gauge!("http_connections_max", "listener" => S::LISTENER).set(settings.max_connections);
     let connections = Arc::new(Connections::new(&settings));
     let certificates = listener.watch_certificates();
     // Every connection holds a receiver until it is done.
@@ -78,6 +84,7 @@ pub async fn serve(
             Ok((accepted, place)) => {
                 let (connections, phase) = (Arc::clone(&connections), phase.subscribe());
                 let service = service.clone();
+                let place = Place::take(place, open.clone());
                 tokio::spawn(async move {
                     connections.serve(accepted, service, phase).await;
                     drop(place);
@@ -88,18 +95,40 @@ pub async fn serve(
     }
     // From here on a new connection is refused by the system.
     drop((listener, certificates));
-    let in_flight = phase.receiver_count();
     phase.send_replace(Phase::Ending);
     if tokio::time::timeout(settings.shutdown_grace, phase.closed())
         .await
         .is_err()
     {
+        let connections = phase.receiver_count();
         tracing::warn!(
-            in_flight,
+            connections,
             "requests were cut off: they took longer than server.shutdown_grace"
         );
         // Their handlers end with them, and let go of what they hold.
         phase.send_replace(Phase::CutOff);
+    }
+}
+
+/// The place of a connection, counted until it is dropped.
+struct Place {
+    _permit: OwnedSemaphorePermit,
+    open: Gauge,
+}
+
+impl Place {
+    fn take(permit: OwnedSemaphorePermit, open: Gauge) -> Self {
+        open.increment(1);
+        Self {
+            _permit: permit,
+            open,
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.open.decrement(1);
     }
 }
 

@@ -27,10 +27,7 @@ impl Trace {
         if !sampling.takes(caller.as_ref(), at) {
             return Self(None);
         }
-        let state = headers
-            .get("tracestate")
-            .and_then(|state| state.to_str().ok());
-        let parent = caller.map(|caller| caller.span_context(state));
+        let parent = caller.map(|caller| caller.span_context(state(headers).as_deref()));
         Self(spans::request(
             request_id,
             label(asked.method),
@@ -70,4 +67,14 @@ fn caller(headers: &HeaderMap) -> Option<Caller> {
         (Some(one), None) => Caller::parse(one.to_str().ok()?),
         _ => None,
     }
+}
+
+/// Several lines are one list (W3C Trace Context, section 3.3).
+fn state(headers: &HeaderMap) -> Option<String> {
+    let lines = headers.get_all("tracestate").iter();
+    let lines: Result<Vec<_>, _> = lines.map(HeaderValue::to_str).collect();
+    lines
+        .ok()
+        .filter(|lines| !lines.is_empty())
+        .map(|lines| lines.join(","))
 }

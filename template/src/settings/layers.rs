@@ -7,6 +7,7 @@ use toml::{Table, Value};
 use validator::{Validate, ValidationErrors, ValidationErrorsKind};
 
 use super::{DOTENV, Environment, InvalidSettings, Loaded, Problem, Settings, words};
+use crate::infra::db::DatabaseSettings;
 
 const DEFAULTS: &str = include_str!("../../config/default.toml");
 const DEFAULTS_FILE: &str = "config/default.toml";
@@ -56,6 +57,7 @@ impl Layers {
         settings.environment = environment;
         if environment == Environment::Production {
             self.refuse_weak_secrets(&settings);
+            self.refuse_careless_database(&settings.database);
         }
         if let Err(errors) = settings.validate() {
             self.add_broken_rules("", &errors);
@@ -212,7 +214,10 @@ impl Layers {
                     .to_owned(),
             });
         }
-        let database = &settings.database;
+    }
+
+    /// A database that nobody has named, or one behind a password that is tried first.
+    fn refuse_careless_database(&mut self, database: &DatabaseSettings) {
         let key = "database.url";
         let message = if database.has_weak_password() {
             "has a password that is tried first, which production takes for this machine alone"

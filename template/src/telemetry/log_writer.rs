@@ -76,6 +76,9 @@ impl LogWriter {
         let mut gathered = self.lock();
         if gathered.lines.len() + lines.len() > MOST {
             gathered.dropped += 1;
+            drop(gathered);
+            // At once: the thread that writes may hang, and then somebody has to be told.
+            count_dropped(1);
             return;
         }
         let is_first = gathered.lines.is_empty();
@@ -99,16 +102,14 @@ impl LogWriter {
             let gathered = self.0.changed.wait_while(self.lock(), wait);
             let mut gathered = gathered.unwrap_or_else(PoisonError::into_inner);
             mem::swap(&mut lines, &mut gathered.lines);
-            let mut newly_lost = mem::take(&mut gathered.dropped);
+            lost += mem::take(&mut gathered.dropped);
             let is_ending = gathered.is_ending;
             drop(gathered);
             let is_written = to.write_all(&lines).and_then(|()| to.flush()).is_ok();
             if !is_written {
-                newly_lost += lines.split_inclusive(|byte| *byte == b'\n').count() as u64;
-            }
-            if newly_lost > 0 {
-                counter!("log_lines_dropped_total").increment(newly_lost);
-                lost += newly_lost;
+                let unwritten = lines.split_inclusive(|byte| *byte == b'\n').count() as u64;
+                count_dropped(unwritten);
+                lost += unwritten;
             }
             // Not before there is a log again that could tell.
             if is_written && lost > 0 {
@@ -157,6 +158,10 @@ impl<'a> MakeWriter<'a> for LogWriter {
     fn make_writer(&'a self) -> Self {
         self.clone()
     }
+}
+
+fn count_dropped(lines: u64) {
+    counter!("log_lines_dropped_total").increment(lines);
 }
 
 #[cfg(test)]
@@ -242,9 +247,18 @@ mod tests {
         held.writer.push(&line);
         // From here on the thread takes nothing more.
         held.has_lines.recv().unwrap();
-        for _ in 0..2 * MOST / line.len() {
-            held.writer.push(&line);
-        }
+        let recorder = PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&recorder, || {
+            for _ in 0..2 * MOST / line.len() {
+                held.writer.push(&line);
+            }
+        });
+        let lost = MOST / line.len();
+        let told = recorder.handle().render();
+        assert!(
+            told.contains(&format!("log_lines_dropped_total {lost}")),
+            "while it is stuck: {told}"
+        );
         let waiting = held.writer.lock();
         assert_eq!(waiting.lines.len(), MOST);
         assert_eq!(waiting.dropped, (MOST / line.len()) as u64);

@@ -26,6 +26,7 @@ use validator::{Validate, ValidationError};
 use super::in_request::{JsonLines, TextLines, is_done_closely, log_closely};
 use super::log_writer::{LogGuard, LogWriter};
 use super::request_log;
+use crate::settings::a_share;
 
 /// Log files older than this many days are deleted.
 const KEPT_DAYS: usize = 14;
@@ -42,7 +43,7 @@ pub struct LogSettings {
     #[validate(custom(function = level_rule))]
     pub level: String,
     /// The share of the requests of which also is logged what this service says at the level `debug`, whatever `level` is.
-    #[validate(range(min = 0.0, max = 1.0, message = "must be between 0 and 1"))]
+    #[validate(custom(function = a_share))]
     pub debug_ratio: f64,
     /// The folder of the log files; absent: standard error.
     #[serde(default, skip_serializing_if = "Option::is_none")]

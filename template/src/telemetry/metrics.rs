@@ -13,8 +13,9 @@ use super::build_info;
 use crate::domain::events::Event;
 
 /// Seconds: from a hit in memory to a request that times out.
-const DURATIONS: [f64; 14] = [
+const DURATIONS: [f64; 16] = [
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
+    10.0, 30.0,
 ];
 
 /// Bytes: from an error's few words to an upload.
@@ -80,6 +81,7 @@ impl Exporter {
 
 /// Counts domain events until `stop`.
 pub async fn count_events(mut events: Receiver<Event>, stop: CancellationToken) {
+    counter!("business_events_total", "event" => "uncounted").increment(0);
     while let Some(received) = stop.run_until_cancelled(events.recv()).await {
         match received {
             Ok(event) => counter!("business_events_total", "event" => event.name).increment(1),
@@ -150,6 +152,14 @@ fn describe_http() {
         "Length of the bodies of answers that are not streams, by method and route."
     );
     describe_gauge!("http_requests_in_flight", "Requests being answered now.");
+    describe_gauge!(
+        "http_connections",
+        "Connections that are open now, by listener: public or operator."
+    );
+    describe_gauge!(
+        "http_connections_max",
+        "Connections that a listener takes at most; more wait."
+    );
 }
 
 fn describe_neighbours() {

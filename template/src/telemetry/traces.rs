@@ -30,7 +30,7 @@ pub use self::caller::Caller;
 use self::ceiling::Ceiling;
 pub use self::spans::TraceIds;
 use super::{Exporter, build_info};
-use crate::settings::Environment;
+use crate::settings::{Environment, a_share};
 
 /// How long a stop waits until the collector has the last spans.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -45,7 +45,7 @@ pub struct OtelSettings {
     pub endpoint: Option<String>,
     pub protocol: Protocol,
     /// The share of the requests that are traced, of those whose caller has not decided it.
-    #[validate(range(min = 0.0, max = 1.0, message = "must be 0 to 1"))]
+    #[validate(custom(function = a_share))]
     pub sample_ratio: f64,
     /// How many requests are traced in a second at most, whoever decides.
     #[validate(range(min = 1, message = "must be at least 1"))]

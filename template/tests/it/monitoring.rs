@@ -206,6 +206,22 @@ fn rules_and_dashboards_speak_of_metrics_that_the_service_has() {
     );
 }
 
+/// A Prometheus may watch other services too, which have metrics of the same names.
+#[test]
+fn every_rule_is_about_this_service_alone() {
+    let is_other_name = |rest: &str| {
+        rest.starts_with(|next: char| next.is_ascii_alphanumeric() || next == '_' || next == ':')
+    };
+    for (rule, expression) in rules() {
+        for metric in metrics_of(&expression) {
+            for rest in expression.split(metric.as_str()).skip(1) {
+                let is_ours = rest.starts_with("{job=\"app\"");
+                assert!(is_ours || is_other_name(rest), "{rule}: {metric}");
+            }
+        }
+    }
+}
+
 #[test]
 fn every_alert_has_its_runbook_and_every_runbook_its_alert() {
     let alerts = texts("prometheus/rules");
@@ -322,6 +338,9 @@ async fn what_is_done_to_the_service_shows_in_its_metrics() {
         "errors_total{kind=\"panic\",severity=\"error\"} ",
         "log_lines_dropped_total ",
         "http_requests_in_flight ",
+        "http_connections{listener=\"public\"} ",
+        "http_connections_max{listener=\"public\"} 10000\n",
+        "business_events_total{event=\"uncounted\"} ",
         "cache_l2_up ",
         "cache_bytes{tier=\"l1\"} ",
         "tokio_global_queue_depth ",

@@ -98,6 +98,18 @@ impl Slug {
     /// Characters.
     pub const MAX: usize = 80;
 
+    /// The slug in an address, where it has one spelling.
+    ///
+    /// # Errors
+    /// The rule it breaks.
+    pub fn exactly(text: &str) -> Result<Self, Invalid> {
+        let slug = Self::parse(text)?;
+        if slug.as_str() != text {
+            return Err(Invalid("must have nothing around it"));
+        }
+        Ok(slug)
+    }
+
     /// The slug a title suggests: its ASCII letters and digits in lower case, anything else a hyphen.
     ///
     /// # Errors

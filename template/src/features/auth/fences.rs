@@ -3,8 +3,6 @@
 
 use anyhow::ensure;
 use axum::extract::FromRequestParts;
-use axum::http::HeaderValue;
-use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::middleware::from_extractor_with_state;
 
@@ -17,6 +15,7 @@ use super::sessions::Caller;
 use crate::component::Component;
 use crate::http::Problem;
 use crate::http::extract::Unpublished;
+use crate::http::page_cache::ForOneClient;
 use crate::http::responses::for_each_operation;
 
 /// By the name of the component. One that is not here is for administrators, so that a new one is never left open.
@@ -72,9 +71,7 @@ impl Fence {
         let caller = self.writer(request).await?;
         caller.enter(&mut request.extensions);
         if is_for_administrators(request) {
-            // No cache keeps the page of who shows this, whatever its policy says of cookies.
-            let shown = HeaderValue::from_static("seen");
-            request.headers.entry(AUTHORIZATION).or_insert(shown);
+            request.extensions.insert(ForOneClient);
         }
         Ok(())
     }

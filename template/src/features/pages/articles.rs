@@ -105,7 +105,7 @@ async fn list(
     let after = params
         .after
         .as_deref()
-        .map(Slug::parse)
+        .map(Slug::exactly)
         .transpose()
         .map_err(no_such_page)?;
     let key = list_url(tag.as_ref(), after.as_ref());
@@ -122,7 +122,7 @@ async fn show(
     Path(slug): Path<String>,
     request: Parts,
 ) -> Result<Response, Problem> {
-    let slug = Slug::parse(&slug).map_err(no_such_page)?;
+    let slug = Slug::exactly(&slug).map_err(no_such_page)?;
     let (pages, flash) = (state.pages.clone(), Flash::of(&request.headers));
     pages
         .render(&request, &article_url(&slug), &ARTICLE, {

@@ -106,7 +106,7 @@ async fn article_page(
     shell: Shell,
 ) -> Result<Page, Problem> {
     let missing = || shell.page().status(StatusCode::NOT_FOUND).not_kept();
-    let Ok(slug) = Slug::parse(slug) else {
+    let Ok(slug) = Slug::exactly(slug) else {
         return Ok(missing());
     };
     let article = match articles.get_published(&slug).await {

@@ -96,9 +96,11 @@ async fn get_article_by_slug(
     drafts: Unpublished,
     Path(slug): Path<String>,
 ) -> Result<([(HeaderName, String); 1], axum::Json<ArticleDocument>), Problem> {
-    let slug = Slug::parse(&slug).map_err(|_| Problem::new(Kind::NotFound))?;
+    let slug = Slug::exactly(&slug).map_err(|_| Problem::new(Kind::NotFound))?;
     let article = visible(articles.get_for_writing(&slug).await?, drafts)?;
-    Ok(([(ETAG, etag(&article))], axum::Json(article.into())))
+    // Another article may get the slug, and be of the same version.
+    let tag = format!("\"{}.{}\"", article.version, article.id);
+    Ok(([(ETAG, tag)], axum::Json(article.into())))
 }
 
 /// Adds an article

@@ -73,6 +73,13 @@ pub(in crate::http) enum Form {
 impl Form {
     pub const COUNT: usize = 1 + Coding::ALL.len();
 
+    pub fn coding(self) -> Option<Coding> {
+        match self {
+            Self::AsItIs => None,
+            Self::Encoded(coding) => Some(coding),
+        }
+    }
+
     /// Where it stands among all forms.
     pub fn place(self) -> usize {
         match self {

@@ -336,16 +336,16 @@ impl StoredPage {
         !self.is_encoding.swap(true, Ordering::Relaxed)
     }
 
-    /// The same page with its encodings, as far as they are smaller. Takes milliseconds.
-    pub fn encoded(&self) -> Self {
-        let encode = |coding: Coding| {
+    /// The same page in these encodings too, as far as they are smaller. Takes milliseconds.
+    pub fn encoded(&self, codings: &[Coding]) -> Self {
+        let encode = |coding: &Coding| {
             let encoded = coding.encode(&self.body);
             let encoded = encoded.inspect_err(|error| {
                 tracing::warn!(%error, coding = coding.name(), "a page cannot be encoded");
             });
-            Some((coding, encoded.ok()?))
+            Some((*coding, encoded.ok()?))
         };
-        let all = Coding::ALL.into_iter().filter_map(encode);
+        let all = codings.iter().filter_map(encode);
         let smaller = all.filter(|(_, encoded)| encoded.len() < self.body.len());
         Self {
             content_type: self.content_type.clone(),

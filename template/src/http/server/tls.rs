@@ -30,7 +30,11 @@ pub(super) struct Certificates {
     acceptor: TlsAcceptor,
     current: Arc<Current>,
     files: TlsSettings,
+    /// When what was read at first was written.
+    stamp: Stamp,
 }
+
+type Stamp = [Option<SystemTime>; 2];
 
 #[derive(Debug)]
 struct Current(RwLock<Arc<CertifiedKey>>);
@@ -46,6 +50,8 @@ impl Certificates {
     /// # Errors
     /// If the files cannot be read or do not belong together.
     pub fn load(files: &TlsSettings) -> anyhow::Result<Self> {
+        // Before it is read, so that no change is missed.
+        let stamp = stamp(files);
         let current = Arc::new(Current(RwLock::new(Arc::new(read(files)?))));
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()?
@@ -56,6 +62,7 @@ impl Certificates {
             acceptor: TlsAcceptor::from(Arc::new(config)),
             current,
             files: files.clone(),
+            stamp,
         })
     }
 
@@ -65,11 +72,12 @@ impl Certificates {
 
     /// Never ends. A pair that cannot be used is reported, and the last good one stays.
     pub async fn reload_on_change(&self) {
-        let mut seen = self.stamp();
+        let mut seen = self.stamp;
+        let mut refused = seen;
         self.tell_expiry();
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
-            let stamp = self.stamp();
+            let stamp = stamp(&self.files);
             if stamp == seen {
                 continue;
             }
@@ -83,10 +91,14 @@ impl Certificates {
                     seen = stamp;
                 }
                 // Perhaps only one of the two is there yet: it is tried again at the next look.
-                Err(error) => tracing::error!(
-                    error = format!("{error:#}"),
-                    "the new certificate cannot be used; the old one stays"
-                ),
+                Err(error) if stamp != refused => {
+                    tracing::error!(
+                        error = format!("{error:#}"),
+                        "the new certificate cannot be used; the old one stays"
+                    );
+                    refused = stamp;
+                }
+                Err(_) => {}
             }
         }
     }
@@ -104,10 +116,10 @@ impl Certificates {
             gauge!("tls_certificate_expires_timestamp_seconds").set(until);
         }
     }
+}
 
-    fn stamp(&self) -> [Option<SystemTime>; 2] {
-        [&self.files.cert, &self.files.key].map(|file| file.metadata().ok()?.modified().ok())
-    }
+fn stamp(files: &TlsSettings) -> Stamp {
+    [&files.cert, &files.key].map(|file| file.metadata().ok()?.modified().ok())
 }
 
 fn provider() -> Arc<CryptoProvider> {

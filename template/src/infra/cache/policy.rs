@@ -11,7 +11,7 @@ use super::entry::Expiry;
 use super::memory;
 use super::tags::TagId;
 use super::time::NEVER;
-use crate::settings::{limited, some_time};
+use crate::settings::{a_share, limited, some_time};
 
 /// `[cache]`
 #[derive(Clone, Debug, Deserialize, Serialize, Validate)]
@@ -79,14 +79,6 @@ impl CacheSettings {
         self.l1_capacity
             .map_or_else(memory::default_capacity, |size| size.as_u64())
     }
-}
-
-/// Not a range of validator's, which `nan` would pass.
-fn a_share(share: f64) -> Result<(), ValidationError> {
-    if (0.0..=1.0).contains(&share) {
-        return Ok(());
-    }
-    Err(ValidationError::new("share").with_message("must be between 0 and 1".into()))
 }
 
 #[expect(
@@ -254,14 +246,6 @@ impl<V> Loaded<V> {
             kept: Kept::No,
             ..Self::new(value)
         }
-    }
-
-    pub fn value(&self) -> &V {
-        &self.value
-    }
-
-    pub fn into_value(self) -> V {
-        self.value
     }
 
     /// Drops the entry when `tag` is invalidated.

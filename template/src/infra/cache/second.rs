@@ -196,7 +196,7 @@ impl Second {
             return None;
         }
         let permit = self.breaker.admit()?; //~{% if features contains "otel" %}
-        let work = spans::within(spans::second_tier(self.tier.name(), op), work); //~{% endif %}
+        let work = spans::within(spans::store(self.tier.name(), op), work); //~{% endif %}
         match work.await {
             Ok(value) => {
                 permit.succeed();

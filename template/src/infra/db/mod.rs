@@ -181,7 +181,7 @@ impl Database {
     /// Applies the migrations that are not applied yet and says how many there were.
     ///
     /// # Errors
-    /// If one fails, or the database holds migrations this binary does not know.
+    /// If one fails, or is missing beside others that this binary does not know.
     pub async fn migrate(&self) -> anyhow::Result<usize> {
         let at_first = self.pending().await?;
         let mut before = at_first;
@@ -191,6 +191,14 @@ impl Database {
             .context("the database could not be migrated")?;
         while let Err(error) = MIGRATOR.run(&mut connection).await {
             if let sqlx::migrate::MigrateError::VersionMissing(version) = error {
+                if before == 0 {
+                    // This version is back after a newer one, whose migrations have to suit both.
+                    tracing::warn!(
+                        version,
+                        "the database holds a migration that this version does not know"
+                    );
+                    break;
+                }
                 bail!(
                     "the database holds migration {version}, which this version does not know; run the version that applied it"
                 );

@@ -137,7 +137,7 @@ pub struct Exceeded {
 }
 
 impl RateLimiter {
-    /// Takes one from the quota of `key`.
+    /// Takes one from the quota of `key`, whether or not somebody waits for the answer.
     ///
     /// # Errors
     /// If it is used up. What is refused costs nothing.
@@ -148,7 +148,7 @@ impl RateLimiter {
         let key = key.into();
         let taken = self.take(key);
         async move {
-            // Counted when somebody waits for the answer. //~{% if features contains "redis" %}
+            // What is refused is counted. //~{% if features contains "redis" %}
             let taken = self.ask_all(key, taken).await; //~{% endif %}
             if taken.is_err() {
                 self.0.refused.increment(1);
@@ -179,7 +179,7 @@ impl RateLimiter {
             return here;
         };
         let asked = shared.take(self.0.name, key, *quota); //~{% endif %}{% if features contains "redis" and features contains "otel" %}
-        let asked = spans::within(spans::second_tier("redis", "limit"), asked); //~{% endif %}{% if features contains "redis" %}
+        let asked = spans::within(spans::store("redis", "limit"), asked); //~{% endif %}{% if features contains "redis" %}
         match asked.await {
             Ok(taken) => quota.judge(taken),
             Err(shared::Silence) => here,

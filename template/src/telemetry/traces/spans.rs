@@ -7,7 +7,7 @@ use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::{Request, Response};
 use tracing::dispatcher::get_default;
 use tracing::field::{Empty, display};
-use tracing::{Instrument, Metadata, Span, info_span};
+use tracing::{Instrument, Metadata, Span, error_span, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::telemetry::RequestRecord;
@@ -56,8 +56,8 @@ pub fn request(
     path: &str,
     parent: Option<SpanContext>,
 ) -> Option<(Span, TraceIds)> {
-    // The fields are what the log shows of it.
-    let span = info_span!(
+    // The fields are what the log shows of it, on lines of any level.
+    let span = error_span!(
         target: REQUEST,
         "request",
         request_id,
@@ -169,16 +169,20 @@ pub fn cache_load(namespace: &'static str) -> Span {
     )
 }
 
-/// A call of the second tier of the cache, or of the count of requests that instances share.
+/// A call of a store beside the database: `disk`, or `redis`.
 #[must_use]
-pub fn second_tier(tier: &'static str, operation: &'static str) -> Span {
-    let kind = if tier == "disk" { "internal" } else { "client" };
+pub fn store(system: &'static str, operation: &'static str) -> Span {
+    let kind = if system == "disk" {
+        "internal"
+    } else {
+        "client"
+    };
     span_within_trace!(
-        "cache tier",
-        otel.name = format!("{tier} {operation}"),
+        "store",
+        otel.name = format!("{system} {operation}"),
         otel.kind = kind,
         otel.status_code = Empty,
-        db.system.name = tier,
+        db.system.name = system,
         db.operation.name = operation,
     )
 }

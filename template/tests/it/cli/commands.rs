@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::process::Stdio;
 use std::thread;
 
 use serde_json::Value;
@@ -24,6 +25,18 @@ fn routes_lists_method_path_and_handler() {
     ] {
         let listed = |line: &str| line.split_whitespace().eq(route.split(' '));
         assert!(routes.lines().any(listed), "no {route} in\n{routes}");
+    }
+}
+
+#[test]
+fn whoever_has_read_enough_may_stop() {
+    let place = Place::new();
+    for command in ["routes", "openapi", "config"] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut command = place.command(&[command], &[]);
+        let status = command.stdin(Stdio::null()).stdout(writer).status();
+        assert!(status.expect("it runs").success(), "{command:?}");
     }
 }
 

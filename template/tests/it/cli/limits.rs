@@ -97,8 +97,10 @@ fn a_request_whose_body_does_not_come_is_answered_in_time() {
     let place = Place::new();
     let service = place.serve_with(&[("APP__SERVER__REQUEST_TIMEOUT", "200ms")]);
     let answer = http::HalfSent::article(&service).answer();
-    assert_eq!(answer.status, 504);
+    // The client's fault, and no failure of the service.
+    assert_eq!(answer.status, 408);
     assert_eq!(answer.json()["type"], "/problems/timeout");
+    assert!(!service.has_logged("the request failed"));
 }
 
 #[test]

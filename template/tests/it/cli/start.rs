@@ -87,13 +87,29 @@ fn a_second_service_on_the_same_data_starts_with_its_cache_in_memory() {
     );
 }
 
-#[test]
-fn a_database_that_a_newer_binary_has_migrated_is_refused() {
+fn migrated_by_a_newer_binary() -> Place {
     let place = Place::new();
     place.run(&["migrate"]).ok();
     place.execute(
         "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
          VALUES (99990101000000, 'from the future', TRUE, '', 0)",
+    );
+    place
+}
+
+#[test]
+fn a_version_that_is_back_after_a_newer_one_serves_and_says_so() {
+    let place = migrated_by_a_newer_binary();
+    place.run(&["migrate"]).ok();
+    let service = place.serve();
+    assert!(service.has_logged("a migration that this version does not know"));
+}
+
+#[test]
+fn a_database_on_which_versions_disagree_is_refused() {
+    let place = migrated_by_a_newer_binary();
+    place.execute(
+        "DELETE FROM _sqlx_migrations WHERE version = (SELECT MIN(version) FROM _sqlx_migrations)",
     );
     for command in ["serve", "migrate"] {
         let finished = place.run(&[command]);

@@ -54,7 +54,7 @@ fn a_request_that_never_ends_is_cut_off_after_the_grace() {
     assert_eq!(service.wait().code(), Some(0));
     assert!(started.elapsed() < Duration::from_secs(10));
     assert!(
-        service.has_logged("requests were cut off") && service.has_logged("in_flight=1"),
+        service.has_logged("requests were cut off") && service.has_logged("connections=1"),
         "{:#?}",
         service.log
     );

@@ -154,14 +154,15 @@ fn a_page_is_made_within_its_load_and_found_in_memory_after() {
 fn the_trace_of_a_caller_is_continued() {
     let (place, mut collector) = (Place::new(), Collector::http());
     let service = traced(&place, &collector, &[("APP__OTEL__SAMPLE_RATIO", "0")]);
-    let lines = format!("traceparent: 00-{CALLER}-01\r\ntracestate: vendor=1\r\n");
+    let lines =
+        format!("traceparent: 00-{CALLER}-01\r\ntracestate: vendor=1\r\ntracestate: other=2\r\n");
     let answer = get_with(&service, "/health/live", &lines);
     let (trace, parent) = CALLER.split_once('-').expect("two names");
     assert_eq!(trace_of(&answer), trace);
     let span = collector.wait_for(|span| span.name == "GET /health/live");
     assert_eq!(hex(&span.trace_id), trace);
     assert_eq!(hex(&span.parent_span_id), parent);
-    assert_eq!(span.trace_state, "vendor=1");
+    assert_eq!(span.trace_state, "vendor=1,other=2");
 }
 
 #[test]
@@ -248,9 +249,17 @@ fn the_log_names_the_trace_and_the_span() {
 }
 
 #[test]
-fn a_failure_is_marked_and_its_line_names_the_trace() {
+fn a_failure_is_marked_and_its_line_names_the_trace_whatever_is_logged() {
+    const TOKEN: &str = "kraken-over-lima";
     let (place, mut collector) = (Place::new(), Collector::http());
-    let service = traced(&place, &collector, &[("APP__LOG__FORMAT", "json")]);
+    let settings = [
+        ("APP__LOG__FORMAT", "json"),
+        ("APP__OPERATOR__TOKEN", TOKEN),
+    ];
+    let service = traced(&place, &collector, &settings);
+    let path = "/debug/log-level?level=error";
+    let changed = http::send_with_token(service.operator(), "POST", path, TOKEN);
+    assert_eq!(changed.status, 204);
     place.execute("ALTER TABLE articles RENAME TO elsewhere");
     let answer = service.get("/api/v1/articles");
     assert!(answer.status >= 500, "{}", answer.status);
@@ -384,12 +393,17 @@ fn settings_that_make_no_sense_are_refused() {
         (
             "APP__OTEL__SAMPLE_RATIO",
             "1.5",
-            "otel.sample_ratio must be 0 to 1 ",
+            "otel.sample_ratio must be between 0 and 1 ",
+        ),
+        (
+            "APP__OTEL__SAMPLE_RATIO",
+            "nan",
+            "otel.sample_ratio must be between 0 and 1 ",
         ),
         (
             "APP__OTEL__SAMPLE_RATIO",
             "-1",
-            "otel.sample_ratio must be 0 to 1 ",
+            "otel.sample_ratio must be between 0 and 1 ",
         ),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", "otel.protocol "),
         (

@@ -158,7 +158,7 @@ pub(super) async fn delete_article(
 
 impl ArticlePages {
     async fn find(&self, slug: &str) -> Result<Article, Problem> {
-        let slug = Slug::parse(slug).map_err(no_such_page)?;
+        let slug = Slug::exactly(slug).map_err(no_such_page)?;
         Ok(self.articles.get_for_writing(&slug).await?)
     }
 

@@ -15,7 +15,6 @@ use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use super::bus::{BATCH, Bus};
 use crate::infra::cache::tags::TagId;
@@ -330,7 +329,5 @@ impl Unsent {
 
 /// Half to one and a half times as long, so that the nodes of a fleet do not keep step.
 pub(super) fn jittered(duration: Duration) -> Duration {
-    let (_, random) = Uuid::now_v7().as_u64_pair();
-    let permille = 500 + u32::try_from(random % 1001).unwrap_or_default();
-    duration * permille / 1000
+    duration.mul_f64(0.5 + fastrand::f64())
 }
