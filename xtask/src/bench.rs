@@ -37,28 +37,28 @@ const RUNS: usize = 5;
 )]
 pub struct Options {
     /// Also measure a debug build from nothing (minutes)
-    #[arg(long)]
+    #[arg(long, conflicts_with = "alone")]
     cold: bool,
     /// Also measure the rebuild after an edited handler
-    #[arg(long)]
+    #[arg(long, conflicts_with = "alone")]
     incremental: bool,
     /// Measure only how fast a cached page is served, against bare axum and nginx; needs wrk, taskset and two quiet cores
-    #[arg(long, conflicts_with_all = ["cold", "incremental"])]
+    #[arg(long, group = "alone")]
     http: bool,
     /// Measure only what the cache costs beside what it is made of
-    #[arg(long, conflicts_with_all = ["cold", "incremental", "http"])]
+    #[arg(long, group = "alone")]
     cache: bool,
     /// Measure only what the asset pipeline takes for two thousand files, and for one of them
-    #[arg(long, conflicts_with_all = ["cold", "incremental", "http", "cache"])]
+    #[arg(long, group = "alone")]
     assets: bool,
     /// Measure only what everything around a handler costs; needs wrk, taskset and two quiet cores
-    #[arg(long, conflicts_with_all = ["cold", "incremental", "http", "cache", "assets"])]
+    #[arg(long, group = "alone")]
     edge: bool,
     /// Measure only what the log and the traces cost; needs wrk, taskset and two quiet cores
-    #[arg(long, conflicts_with_all = ["cold", "incremental", "http", "cache", "assets", "edge"])]
+    #[arg(long, group = "alone")]
     telemetry: bool,
     /// Measure only the image: what it weighs, and how long it takes to build and to start; needs root, and many minutes
-    #[arg(long, conflicts_with_all = ["cold", "incremental", "http", "cache", "assets", "edge", "telemetry"])]
+    #[arg(long, group = "alone")]
     image: bool,
 }
 
