@@ -53,9 +53,10 @@ pub fn expressions(monitoring: &Path) -> Result<Vec<Expression>> {
             for target in panel["targets"].as_array().into_iter().flatten() {
                 let expression = target["expr"].as_str().context("no expression")?;
                 let expression = expression.replace("$__rate_interval", WINDOW);
-                let expression = ["$job", "$namespace", "$instance"]
+                let all = [("$job", "app"), ("$namespace", ".*"), ("$instance", ".*")];
+                let expression = all
                     .iter()
-                    .fold(expression, |text, variable| text.replace(variable, ".*"));
+                    .fold(expression, |text, (name, value)| text.replace(name, value));
                 found.push((format!("{name}: {}", panel["title"]), expression));
             }
         }
