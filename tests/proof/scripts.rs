@@ -1,4 +1,5 @@
-//! The script that deploys, with a `kubectl` that renders and otherwise writes down what it was asked for.
+//! The script that deploys, with a `kubectl` that renders and otherwise writes down what it was asked for. Of the cluster it
+//! knows which images the pods have, and how the migration ended.
 
 use std::env;
 use std::fs::{self, Permissions};
@@ -41,12 +42,18 @@ impl Stage {
             "#!/bin/sh\n\
              if [ \"$1\" = kustomize ]; then exec {} \"$@\"; fi\n\
              echo \"$*\" >> {asked}\n\
-             case \"$*\" in *\"$REFUSE\"*) exit 1 ;; esac\n\
-             while [ \"$1\" != --filename ] && [ $# -gt 0 ]; do shift; done\n\
-             if [ $# -gt 0 ]; then cp \"$2\" {applied}; fi\n",
+             case \"$*\" in\n\
+             *\"$REFUSE\"*) exit 1 ;;\n\
+             *\"get job\"*) echo \"$MIGRATION\" ;;\n\
+             *\" get \"*) cat {running} 2> /dev/null || true ;;\n\
+             *\" logs \"*) echo 'no such column' ;;\n\
+             \"apply --filename \"*' --selector '*) ;;\n\
+             \"apply --filename \"*) cp \"$3\" {applied}; grep image: \"$3\" > {running} ;;\n\
+             esac\n",
             kubectl.display(),
             asked = programs.path().join("asked").display(),
             applied = programs.path().join("applied.yaml").display(),
+            running = programs.path().join("running").display(),
         );
         let path = programs.path().join("kubectl");
         fs::write(&path, stand_in)?;
@@ -70,8 +77,15 @@ impl Stage {
             .args(["staging", image])
             .current_dir(&self.project)
             .env("PATH", format!("{}:{path}", self.programs.path().display()))
-            .env("REFUSE", refused);
+            .env("REFUSE", refused)
+            .env("MIGRATION", "SuccessCriteriaMet Complete");
         Ok(deploy)
+    }
+
+    /// The pods have another version before the deployment.
+    fn runs_another_version(&self) -> Result<()> {
+        let running = self.programs.path().join("running");
+        Ok(fs::write(running, "image: ghcr.io/example/shop:before\n")?)
     }
 
     /// The verbs kubectl was asked for, in order.
@@ -80,7 +94,8 @@ impl Stage {
         let verbs = [
             "delete job",
             "apply",
-            "wait",
+            "get job",
+            "logs",
             "rollout status",
             "rollout undo",
         ];
@@ -110,7 +125,7 @@ fn a_deployment_migrates_first_and_then_brings_the_image_by_its_digest() -> Resu
     };
     let output = stage.deploy(IMAGE, "nothing at all")?;
     assert!(output.status.success(), "{output:?}");
-    let expected = ["delete job", "apply", "wait", "apply", "rollout status"];
+    let expected = ["delete job", "apply", "get job", "apply", "rollout status"];
     assert_eq!(stage.asked(), expected);
     let images: Vec<String> = stage
         .applied()?
@@ -127,9 +142,41 @@ fn a_version_that_does_not_get_ready_is_taken_back() -> Result<()> {
     let Some(stage) = Stage::set("a_version_that_does_not_get_ready", "sqlite")? else {
         return Ok(());
     };
+    stage.runs_another_version()?;
     let output = stage.deploy(IMAGE, "rollout status")?;
     assert!(!output.status.success(), "{output:?}");
     let expected = ["apply", "rollout status", "rollout undo", "rollout status"];
+    assert_eq!(stage.asked(), expected);
+    Ok(())
+}
+
+#[test]
+fn a_first_version_that_does_not_get_ready_has_none_to_go_back_to() -> Result<()> {
+    let Some(stage) = Stage::set("a_first_version_that_does_not_get_ready", "postgres")? else {
+        return Ok(());
+    };
+    let output = stage.deploy(IMAGE, "rollout status")?;
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("Nothing is taken back"), "{said}");
+    let expected = ["delete job", "apply", "get job", "apply", "rollout status"];
+    assert_eq!(stage.asked(), expected);
+    assert!(stage.leaves_nothing_behind());
+    Ok(())
+}
+
+#[test]
+fn a_deployment_that_changed_nothing_takes_nothing_back() -> Result<()> {
+    let Some(stage) = Stage::set("a_deployment_that_changed_nothing", "sqlite")? else {
+        return Ok(());
+    };
+    let output = stage.deploy(IMAGE, "nothing at all")?;
+    assert!(output.status.success(), "{output:?}");
+    let output = stage.deploy(IMAGE, "rollout status")?;
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("Nothing is taken back"), "{said}");
+    let expected = ["apply", "rollout status", "apply", "rollout status"];
     assert_eq!(stage.asked(), expected);
     Ok(())
 }
@@ -163,6 +210,7 @@ fn a_version_that_is_ready_and_answers_wrongly_is_taken_back() -> Result<()> {
     let Some(stage) = Stage::set("a_version_that_answers_wrongly", "sqlite")? else {
         return Ok(());
     };
+    stage.runs_another_version()?;
     let mut deployment = stage.deployment(IMAGE, "nothing at all")?;
     let output = process::output(deployment.arg(half_well()?))?;
     assert_eq!(output.status.code(), Some(1), "{output:?}");
@@ -178,13 +226,19 @@ fn a_version_that_is_ready_and_answers_wrongly_is_taken_back() -> Result<()> {
 }
 
 #[test]
-fn a_migration_that_fails_leaves_the_pods_alone() -> Result<()> {
+fn a_migration_that_fails_is_said_at_once_with_its_log_and_leaves_the_pods_alone() -> Result<()> {
     let Some(stage) = Stage::set("a_migration_that_fails", "postgres")? else {
         return Ok(());
     };
-    let output = stage.deploy(IMAGE, "wait job")?;
-    assert!(!output.status.success(), "{output:?}");
-    assert_eq!(stage.asked(), ["delete job", "apply", "wait"]);
+    let mut deployment = stage.deployment(IMAGE, "nothing at all")?;
+    let output = process::output(deployment.env("MIGRATION", "FailureTarget Failed"))?;
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("The migration failed") && said.contains("no such column"),
+        "{said}"
+    );
+    assert_eq!(stage.asked(), ["delete job", "apply", "get job", "logs"]);
     assert!(stage.leaves_nothing_behind());
     Ok(())
 }

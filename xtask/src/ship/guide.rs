@@ -101,7 +101,7 @@ pub fn without_cluster(suite: &mut Suite, project: &Path) -> Result<()> {
             .current_dir(project);
         if block.starts_with("kubectl kustomize") {
             suite.check(shell)?;
-        } else if block.contains("create secret") {
+        } else if block.contains("create secret generic") {
             let shims = Shims::new()?;
             shims.write(
                 "kubectl",
