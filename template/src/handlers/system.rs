@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::State;
@@ -11,6 +11,7 @@ use axum::http::StatusCode;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::IntoResponse;
 use serde::Serialize;
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::component::{Health, Probe, Routes};
@@ -35,7 +36,11 @@ pub fn routes(probes: Vec<Probe>, phase: Phase) -> Routes {
     let health = Routes::new()
         .get("/health", health)
         .get("/health/ready", ready)
-        .with_state(Checks { probes, phase });
+        .with_state(Checks {
+            probes,
+            phase,
+            last: Arc::default(),
+        });
     Routes::new()
         .get("/api", index)
         .get("/health/live", live)
@@ -47,9 +52,11 @@ pub fn routes(probes: Vec<Probe>, phase: Phase) -> Routes {
 struct Checks {
     probes: Vec<Probe>,
     phase: Phase,
+    /// When the last look began, and what was seen. Held while somebody looks.
+    last: Arc<Mutex<Option<(Instant, Health, Report)>>>,
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 struct Report {
     status: &'static str,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -69,8 +76,30 @@ impl Report {
     }
 }
 
-/// Asks every probe.
-async fn health(State(Checks { probes, .. }): State<Checks>) -> impl IntoResponse {
+/// Asks every probe. Anybody may want to know as often as they like, so one look answers all who have come before it: a
+/// flood takes one connection of the database and no more.
+async fn health(State(checks): State<Checks>) -> impl IntoResponse {
+    let came = Instant::now();
+    let mut last = checks.last.lock().await;
+    let (worst, report) = match &*last {
+        Some((began, worst, report)) if *began >= came => (*worst, report.clone()),
+        _ => {
+            let began = Instant::now();
+            let (worst, report) = look(&checks.probes).await;
+            *last = Some((began, worst, report.clone()));
+            (worst, report)
+        }
+    };
+    drop(last);
+    let code = if worst == Health::Error {
+        StatusCode::SERVICE_UNAVAILABLE
+    } else {
+        StatusCode::OK
+    };
+    (code, [(CACHE_CONTROL, "no-store")], Json(report))
+}
+
+async fn look(probes: &[Probe]) -> (Health, Report) {
     let mut report = Report::of("ok");
     let mut worst = Health::Ok;
     for probe in probes {
@@ -83,12 +112,7 @@ async fn health(State(Checks { probes, .. }): State<Checks>) -> impl IntoRespons
         }
     }
     report.status = name(worst);
-    let code = if worst == Health::Error {
-        StatusCode::SERVICE_UNAVAILABLE
-    } else {
-        StatusCode::OK
-    };
-    (code, [(CACHE_CONTROL, "no-store")], Json(report))
+    (worst, report)
 }
 
 fn name(health: Health) -> &'static str {

@@ -1,6 +1,7 @@
 //! What every request passes on its way to the routes, in one place and in order.
 
 use std::any::Any;
+use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use axum::body::{Body, HttpBody};
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
@@ -19,8 +21,9 @@ use super::api::Wishes;
 use super::cors::Cors;
 use super::cross_site::Senders;
 use super::overload::{Place, Places};
-use super::problem::{About, Kind, Presentation, Problem};
+use super::problem::{self, About, Kind, Presentation, Problem};
 use super::rate_limit::{self, RateLimiter, RateLimits};
+use super::request_id::RequestId;
 use super::routes::{Names, Routes};
 use super::server::ServerSettings;
 use crate::settings::Settings;
@@ -201,35 +204,38 @@ impl Parts {
     /// A request that may change something goes to its end even if its client goes away. A handler is otherwise dropped
     /// where it stands, and a change in the database that neither cache nor listeners hear of would stay hidden.
     async fn run(&self, request: Request, place: Option<Place>) -> Response {
-        let is_safe = request.method().is_safe();
-        let request = if is_safe {
-            request
-        } else {
-            let patience = self.timeout / SHARE_OF_BODY;
-            request.map(|body| Body::new(DeadlineBody::new(patience, body)))
-        };
-        let routes = self.routes.clone();
-        let work = async move {
-            let Ok(response) = routes.oneshot(request).await;
-            // Not before it is done.
-            drop(place);
-            response
-        };
-        if is_safe {
-            return work.await;
+        if request.method().is_safe() {
+            return handle(self.routes.clone(), request, place).await;
         }
+        let id = request.extensions().get::<RequestId>().cloned();
+        let patience = self.timeout / SHARE_OF_BODY;
+        let request = request.map(|body| Body::new(DeadlineBody::new(patience, body)));
+        let work = handle(self.routes.clone(), request, place);
         let longest = self.timeout * LONGEST_WRITE;
+        // The second half goes with whoever waits.
+        let (heard, _waits) = oneshot::channel::<Infallible>();
         let work = async move {
-            timeout(longest, work).await.unwrap_or_else(|_| {
+            let response = timeout(longest, work).await.unwrap_or_else(|_| {
                 tracing::error!("a write was given up: what it changed, caches may not know");
                 Problem::new(Kind::Timeout).into_response()
-            })
+            });
+            if heard.is_closed() {
+                problem::report_unheard(&response, id.as_ref());
+            }
+            response
         };
         let write = self.writes.spawn(telemetry::following(work));
         write
             .await
             .unwrap_or_else(|panic| resume_unwind(panic.into_panic()))
     }
+}
+
+async fn handle(routes: Router, request: Request, place: Option<Place>) -> Response {
+    let Ok(response) = routes.oneshot(request).await;
+    // Not before it is done.
+    drop(place);
+    response
 }
 
 fn after_panic(panic: &(dyn Any + Send)) -> Response {

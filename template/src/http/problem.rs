@@ -265,7 +265,7 @@ impl About {
             None => Arc::new(Problem::new(Kind::of_status(status))),
         };
         if status.is_server_error() && !problem.panicked {
-            report(&problem, status, self, route);
+            report(&problem, status, self.id(), route);
         }
         let headers = std::mem::take(response.headers_mut());
         render(&problem, status, headers, self, route)
@@ -281,7 +281,7 @@ impl About {
 }
 
 /// Logs the cause, which no answer shows, and counts the failure.
-fn report(problem: &Problem, status: StatusCode, about: &About, route: Option<&str>) {
+fn report(problem: &Problem, status: StatusCode, id: &str, route: Option<&str>) {
     let causes = problem.cause.as_ref().map(|cause| format!("{cause:#}"));
     tracing::error!(
         status = status.as_u16(),
@@ -296,9 +296,21 @@ fn report(problem: &Problem, status: StatusCode, about: &About, route: Option<&s
     telemetry::report(&Failure {
         kind,
         cause: causes.as_deref(),
-        request_id: about.id(),
+        request_id: id,
         route,
     });
+}
+
+/// Does so with the failure of an answer that nobody waits for any more, to the request with this `id`.
+pub(super) fn report_unheard(response: &Response, id: Option<&RequestId>) {
+    let problem = response.extensions().get::<Arc<Problem>>();
+    let problem = problem.filter(|problem| !problem.panicked);
+    if let Some(problem) = problem
+        && response.status().is_server_error()
+    {
+        let id = id.map_or("", RequestId::as_str);
+        report(problem, response.status(), id, None);
+    }
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

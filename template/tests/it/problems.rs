@@ -1,5 +1,6 @@
 //! Errors as clients see them, health, and what is around every request.
 
+mod health;
 mod panics;
 
 use std::future::pending;
@@ -7,10 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use app::component::{Health, Probe, Routes};
+use app::component::Routes;
 use app::domain::clock::Clock;
 use app::domain::error::StoreError;
-use app::handlers::system::{self, Phase};
 use app::http::problem::Presentation;
 use app::http::{Edge, Problem};
 use app::infra::rate_limit::RateLimits;
@@ -91,7 +91,11 @@ async fn answer_of(routes: Routes, overrides: &[(&str, &str)], path: &str) -> An
 }
 
 #[tokio::test]
-async fn a_write_goes_to_its_end_without_its_client() {
+async fn a_write_goes_to_its_end_without_its_client_and_its_failure_is_told() {
+    let (tell, told) = std::sync::mpsc::channel();
+    telemetry::attach_sink(move |failure: &Failure<'_>| {
+        let _ = tell.send(failure.cause.unwrap_or_default().to_owned());
+    });
     let (arrived, mut arrival) = mpsc::channel(1);
     let gate = Arc::new(Semaphore::new(0));
     let (done, way_on) = (Arc::new(AtomicBool::new(false)), Arc::clone(&gate));
@@ -100,6 +104,8 @@ async fn a_write_goes_to_its_end_without_its_client() {
         arrived.send(()).await.expect("the test waits");
         let _pass = way_on.acquire().await;
         finished.store(true, Ordering::SeqCst);
+        let cause = Box::<dyn std::error::Error + Send + Sync>::from("nobody heard of it");
+        Problem::from(StoreError::Failed(cause.into()))
     };
     let (settings, writes) = (Home::new().await.settings(&[]), TaskTracker::new());
     let routes = Routes::new().post("/", write);
@@ -120,6 +126,8 @@ async fn a_write_goes_to_its_end_without_its_client() {
     writes.close();
     writes.wait().await;
     assert!(done.load(Ordering::SeqCst));
+    let mut told = told.try_iter();
+    assert!(told.any(|cause| cause.contains("nobody heard of it")));
 }
 
 fn broken() -> Routes {
@@ -248,80 +256,6 @@ async fn a_database_that_is_gone_is_unavailable_and_not_an_internal_error() {
         assert_eq!(answer.status, 503, "{}", answer.text());
         assert_eq!(answer.json()["type"], "/problems/unavailable");
     }
-}
-
-#[tokio::test]
-async fn health_is_what_the_database_and_the_cache_say() {
-    let app = TestApp::start().await;
-    let health = app.get("/health").await;
-    assert_eq!(health.status, 200);
-    assert_eq!(health.header("cache-control"), "no-store");
-    let checks = json!({ "database": "ok", "cache_l2": "ok" });
-    assert_eq!(health.json(), json!({ "status": "ok", "checks": checks }));
-
-    app.database().close().await;
-    let health = app.get("/health").await;
-    assert_eq!(health.status, 503);
-    let checks = json!({ "database": "error", "cache_l2": "ok" });
-    assert_eq!(
-        health.json(),
-        json!({ "status": "error", "checks": checks })
-    );
-    assert_eq!(
-        app.get("/health/live").await.status,
-        200,
-        "a restart would not help"
-    );
-}
-
-#[tokio::test]
-async fn without_its_disk_the_service_is_degraded_and_works() {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    let no_folder = file.path().join("cache").display().to_string();
-    let app = TestApp::with(&[("APP__CACHE__DIR", &no_folder)]).await;
-    let health = app.get("/health").await;
-    assert_eq!(health.status, 200);
-    assert_eq!(health.json()["status"], "degraded");
-    assert_eq!(health.json()["checks"]["cache_l2"], "degraded");
-    assert_eq!(health.json()["reasons"]["cache_l2"], "there is none");
-    app.create(ARTICLES, &published("Still works")).await;
-    assert_eq!(
-        app.get(ARTICLES).await.json()["items"]
-            .as_array()
-            .unwrap()
-            .len(),
-        1
-    );
-}
-
-#[tokio::test]
-async fn the_worst_check_decides_and_a_service_that_starts_or_stops_is_not_ready() {
-    let probe = |name, health: Health| Probe::new(name, move || async move { health });
-    let probes = vec![
-        probe("good", Health::Ok),
-        probe("bad", Health::Error),
-        probe("so-so", Health::Degraded("it is tired")),
-    ];
-    let phase = Phase::default();
-    let routes = system::routes(probes, phase.clone());
-    let health = answer_of(routes.clone(), &[], "/health").await;
-    assert_eq!(health.status, 503);
-    let checks = json!({ "good": "ok", "bad": "error", "so-so": "degraded" });
-    let reasons = json!({ "so-so": "it is tired" });
-    let report = json!({ "status": "error", "checks": checks, "reasons": reasons });
-    assert_eq!(health.json(), report);
-
-    let ready = answer_of(routes.clone(), &[], "/health/ready").await;
-    assert_eq!((ready.status, &ready.json()["status"]), (200, &json!("ok")));
-    phase.is_starting.store(true, Ordering::Relaxed);
-    let starting = answer_of(routes.clone(), &[], "/health/ready").await;
-    assert_eq!(starting.status, 503);
-    assert_eq!(starting.json()["status"], "starting");
-    phase.shutdown.cancel();
-    let draining = answer_of(routes.clone(), &[], "/health/ready").await;
-    assert_eq!(draining.status, 503);
-    assert_eq!(draining.json()["status"], "draining");
-    assert_eq!(answer_of(routes, &[], "/health/live").await.status, 200);
 }
 
 #[tokio::test]
