@@ -135,6 +135,11 @@ impl HalfSent {
 /// One request on a connection that stays open, and its status.
 pub fn ask(stream: &mut TcpStream, path: &str) -> u16 {
     write_get(stream, path);
+    read_answer(stream).status
+}
+
+/// The next answer on a connection that stays open.
+pub fn read_answer(stream: &mut TcpStream) -> Answer {
     let mut seen = Vec::new();
     let mut byte = [0];
     while !seen.ends_with(b"\r\n\r\n") {
@@ -145,7 +150,8 @@ pub fn ask(stream: &mut TcpStream, path: &str) -> u16 {
     let length = answer.header("content-length").and_then(|n| n.parse().ok());
     let mut body = vec![0; length.expect("a length")];
     stream.read_exact(&mut body).expect("a body");
-    answer.status
+    seen.extend(body);
+    Answer::parse(&String::from_utf8_lossy(&seen))
 }
 
 /// A request whose answer is not waited for. In one piece: after the first the other side may be gone.
