@@ -19,6 +19,9 @@ use crate::support::TestDatabase;
 /// Longer than anything here takes, on a machine that does other things besides.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Where `cargo llvm-cov` has a process note what it runs through; without, it would do so where it runs.
+pub const PROFILE: &str = "LLVM_PROFILE_FILE";
+
 /// Where one test runs the binary, as often as it likes.
 pub struct Place {
     pub database: TestDatabase,
@@ -64,6 +67,7 @@ impl Place {
             .args(arguments)
             .current_dir(self.folder.path())
             .env_clear()
+            .envs(std::env::var_os(PROFILE).map(|file| (PROFILE, file)))
             .env("PORT", "0")
             .env("APP__OPERATOR__PORT", "0")
             .env("DATABASE_URL", &self.database.url)

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::process::{Place, Service, finish, is_root};
+use super::process::{PROFILE, Place, Service, finish, is_root};
 
 /// In the folder of the test, as it is without a setting.
 const DEFAULT: (&str, &str) = ("DATABASE_URL", "sqlite://data/app.db");
@@ -105,6 +105,10 @@ fn without_privileges(command: &Command) -> Option<Command> {
     command_of_user.current_dir(command.get_current_dir()?);
     for (name, value) in command.get_envs() {
         command_of_user.env(name, value?);
+    }
+    if is_root() {
+        // Where the others note it, that user may not write.
+        command_of_user.env(PROFILE, "/dev/null");
     }
     Some(command_of_user)
 }
