@@ -45,7 +45,7 @@ impl Stage {
              case \"$*\" in\n\
              *\"$REFUSE\"*) exit 1 ;;\n\
              *\"get job\"*) echo \"$MIGRATION\" ;;\n\
-             *\" get \"*) cat {running} 2> /dev/null || true ;;\n\
+             *\" get \"*) if [ -e {running} ]; then cat {running}; fi ;;\n\
              *\" logs \"*) echo 'no such column' ;;\n\
              \"apply --filename \"*' --selector '*) ;;\n\
              \"apply --filename \"*) cp \"$3\" {applied}; grep image: \"$3\" > {running} ;;\n\

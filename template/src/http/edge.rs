@@ -53,10 +53,6 @@ struct Parts {
     places: Option<Places>,
 }
 
-/// A body has so much less time to come than its request has for its answer: a client that is slow is told so, and the
-/// service has not failed.
-const SHARE_OF_BODY: u32 = 2;
-
 /// A write is given up after so many times the time that its client waits: it must not keep its place for ever.
 const LONGEST_WRITE: u32 = 2;
 
@@ -114,8 +110,8 @@ impl Edge {
         (response, if is_preflight { PREFLIGHT } else { known })
     }
 
-    /// What the log and the metrics call the route of a request to which nobody has waited for the answer.
-    pub(super) fn name_of(&self, path: &str) -> &str {
+    /// What the log and the metrics call the route of a request that got no answer.
+    pub(super) fn route_of(&self, path: &str) -> &str {
         self.0.names.find(path).unwrap_or(UNMATCHED)
     }
 }
@@ -208,17 +204,18 @@ impl Parts {
             return handle(self.routes.clone(), request, place).await;
         }
         let id = request.extensions().get::<RequestId>().cloned();
-        let patience = self.timeout / SHARE_OF_BODY;
+        // Half of the time is for the body: a client that is slower is told so, and the service has not failed.
+        let patience = self.timeout / 2;
         let request = request.map(|body| Body::new(DeadlineBody::new(patience, body)));
         let work = handle(self.routes.clone(), request, place);
         let longest = self.timeout * LONGEST_WRITE;
         // The second half goes with whoever waits.
         let (heard, _waits) = oneshot::channel::<Infallible>();
         let work = async move {
-            let response = timeout(longest, work).await.unwrap_or_else(|_| {
+            let Ok(response) = timeout(longest, work).await else {
                 tracing::error!("a write was given up: what it changed, caches may not know");
-                Problem::new(Kind::Timeout).into_response()
-            });
+                return Problem::new(Kind::Timeout).into_response();
+            };
             if heard.is_closed() {
                 problem::report_unheard(&response, id.as_ref());
             }

@@ -396,7 +396,7 @@ impl Pending<'_> {
 impl Drop for Pending<'_> {
     fn drop(&mut self) {
         if !self.is_told {
-            let route = self.front.0.routes.name_of(self.uri.path());
+            let route = self.front.0.routes.route_of(self.uri.path());
             self.tell(route, CLIENT_CLOSED_REQUEST, None, "");
         }
     }

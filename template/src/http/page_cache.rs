@@ -117,7 +117,7 @@ impl PageCache {
     ///
     /// `address` is the path and query by which the page is known to everybody: with the parameters that count, always in
     /// the same order. A request that shows credentials (`Authorization`, any cookie) gets a page for itself alone, unless
-    /// `policy` says what the page does with them; so does one that is [`ForOneClient`].
+    /// `policy` says what the page does with them. One that is [`ForOneClient`] does in any case.
     ///
     /// # Errors
     /// Those of `render`, which are not kept, and what is wrong with the request.
@@ -132,9 +132,11 @@ impl PageCache {
         F: Future<Output = Result<Page, Problem>> + Send + 'static,
     {
         let route = route(request);
-        let is_for_all = request.extensions.get::<ForOneClient>().is_none();
-        let key = policy.key(address, &request.headers);
-        let Some(key) = key.filter(|_| is_for_all) else {
+        let key = match request.extensions.get() {
+            Some(ForOneClient) => None,
+            None => policy.key(address, &request.headers),
+        };
+        let Some(key) = key else {
             let page = timed(&self.renders, &route, render()).await?;
             return self.bypass(request, page, policy).await;
         };

@@ -301,7 +301,7 @@ fn report(problem: &Problem, status: StatusCode, id: &str, route: Option<&str>) 
     });
 }
 
-/// Does so with the failure of an answer that nobody waits for any more, to the request with this `id`.
+/// Logs and counts a failure that is not presented, because nobody waits for the answer any more.
 pub(super) fn report_unheard(response: &Response, id: Option<&RequestId>) {
     let problem = response.extensions().get::<Arc<Problem>>();
     let problem = problem.filter(|problem| !problem.panicked);

@@ -98,6 +98,7 @@ impl Certificates {
                     );
                     refused = stamp;
                 }
+                // Has been told.
                 Err(_) => {}
             }
         }
